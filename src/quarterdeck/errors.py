@@ -1,0 +1,112 @@
+"""Every exception of Quarterdeck, and whose fault each one is.
+
+    QuarterdeckError
+    ├── ConfigError                a setting, a limit or an argument is wrong               (fault: local)
+    ├── ProtocolError
+    │   ├── LocalProtocolError     this side was about to break the protocol                (fault: local)
+    │   └── RemoteProtocolError    the other side sent what the protocol does not allow     (fault: remote)
+    ├── EndpointError              the address, its folder or its locks                     (fault: environment)
+    │   ├── AlreadyRunning         another launcher owns the data folder or the address
+    │   ├── NoLauncher             nobody listens at the address
+    │   └── EndpointRefused        a folder or socket is not safe, not ours, or too long
+    ├── CommandRefused             the launcher answered `error`                            (fault: local)
+    ├── ConnectionLost             the connection ended before the answer came              (fault: remote)
+    ├── Timeout                    no answer within the time that the caller allowed        (fault: remote)
+    └── Unsupported                this platform cannot do it                               (fault: environment)
+
+One rule: a function that cannot do what its name says raises one of these, with a message that names
+what is wrong and, where it is known, what to do about it.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+Fault = Literal["local", "remote", "environment"]
+
+
+class QuarterdeckError(Exception):
+    """The base of all. `fault` says whose fault it is: "local", "remote" or "environment"."""
+
+    fault: ClassVar[Fault] = "local"
+
+
+class ConfigError(QuarterdeckError):
+    """Raised when a setting, a limit or an argument is wrong. The message names it and what was expected."""
+
+
+class ProtocolError(QuarterdeckError):
+    """The base of both sides' breaches of the protocol."""
+
+
+class LocalProtocolError(ProtocolError):
+    """Raised before anything is sent, when a value of ours would break the protocol."""
+
+
+class RemoteProtocolError(ProtocolError):
+    """Raised when bytes of the other side break the protocol."""
+
+    fault: ClassVar[Fault] = "remote"
+
+
+class EndpointError(QuarterdeckError):
+    """The base of what can be wrong with an address, its folder or its locks."""
+
+    fault: ClassVar[Fault] = "environment"
+
+
+class AlreadyRunning(EndpointError):
+    """Raised when another launcher owns the data folder or the address (protocol, section 9).
+
+    `pid`, `version` and `endpoint` are the first launcher's, each None if it had not written them yet.
+    """
+
+    def __init__(self, pid: int | None, version: str | None, endpoint: str | None) -> None:
+        self.pid = pid
+        self.version = version
+        self.endpoint = endpoint
+        who = f"pid {pid}" if pid is not None else "pid not yet known"
+        if version is not None:
+            who += f", version {version}"
+        if endpoint is not None:
+            who += f", at {endpoint}"
+        super().__init__(f"a launcher is already running ({who})")
+
+
+class NoLauncher(EndpointError):
+    """Raised when nobody listens at the address."""
+
+
+class EndpointRefused(EndpointError):
+    """Raised when a folder or socket is not safe to use: not ours, open to others, a link, or its path is too long."""
+
+
+class CommandRefused(QuarterdeckError):
+    """Raised when the launcher answered a command with `error` (protocol, section 6).
+
+    `code` is the error code, `fatal` whether the launcher closed the connection, `message` the launcher's words.
+    """
+
+    def __init__(self, code: str, message: str, *, fatal: bool = False) -> None:
+        self.code = code
+        self.message = message
+        self.fatal = fatal
+        super().__init__(f"{code}: {message}")
+
+
+class ConnectionLost(QuarterdeckError):
+    """Raised when the connection ended before the answer came: the command may or may not have been carried out."""
+
+    fault: ClassVar[Fault] = "remote"
+
+
+class Timeout(QuarterdeckError, TimeoutError):
+    """Raised when no answer came within the time that the caller allowed."""
+
+    fault: ClassVar[Fault] = "remote"
+
+
+class Unsupported(QuarterdeckError):
+    """Raised when this platform cannot do what was asked."""
+
+    fault: ClassVar[Fault] = "environment"
