@@ -1,0 +1,271 @@
+"""Lines to values and back: the only user of msgspec.json on the wire.
+
+What a line must be (protocol, section 1): UTF-8, exactly one JSON object, nested no deeper than 64. msgspec checks
+most of it; what it lets through is checked here: bytes that are no UTF-8 in members it skips, two objects on a line
+(`decode_lines`), depth. A line that is refused becomes a `Malformed`, which says what is wrong, of which member, and
+what `id` to echo.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import reduce
+from operator import or_
+from typing import Any, Final, Literal
+
+import msgspec
+from msgspec import Raw, Struct
+
+from quarterdeck.schema.commands import COMMAND_NAMES, Command
+from quarterdeck.schema.events import EVENT_TYPES, StreamEvent
+from quarterdeck.schema.replies import DIRECTIVE_NAMES, REPLY_TYPES, Directive, Reply
+
+DEPTH_MAX: Final = 64
+_ID_MAX: Final = 2**53
+_INT64_MIN: Final = -(2**63)
+_U64_MAX: Final = 2**64 - 1
+_BLANKS: Final = b" \t\r\n"
+
+# A string that never ends counts as one token, and nothing is ever tried twice: a hostile line costs its length.
+_STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
+_LONG_NUMBER = re.compile(rb"\d{19}")
+_AT = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<path>.*)`)?$", re.DOTALL)
+_MISSING = re.compile(r"^Object missing required field `(?P<member>.*)`$")
+_NAMED = re.compile(r"^`(?P<member>[^`]*)`: (?P<what>.*)$", re.DOTALL)
+
+_encoder = msgspec.json.Encoder()
+_any_decoder = msgspec.json.Decoder()
+
+
+class Malformed(Struct, frozen=True):
+    """A line that is no valid command: `cmd` is its command if that is known (or misrouted), `id` what to echo."""
+
+    code: Literal["invalid_command", "line_too_long"]
+    message: str
+    cmd: str | None = None
+    id: int | str | None = None
+
+
+class Unknown(Struct, frozen=True):
+    """A line of the launcher that this version does not know: a newer launcher's, or an application slice's."""
+
+    name: str
+    version: int | None
+    members: dict[str, Any]
+
+
+class _Head(Struct):
+    """What an invalid line is asked for; raw, so that a member that cannot be decoded does not hide the other."""
+
+    cmd: Raw = Raw(b"null")
+    id: Raw = Raw(b"null")
+
+
+_head_decoder = msgspec.json.Decoder(_Head)
+
+
+def encode_line(value: Struct) -> bytes:
+    """A value as one line, newline included."""
+    return _encoder.encode(value) + b"\n"
+
+
+def encode_value(value: object) -> bytes:
+    """A plain value as JSON, without a newline."""
+    return _encoder.encode(value)
+
+
+def encode_lines(values: Sequence[Struct]) -> bytes:
+    """Values as lines, one each, newlines included."""
+    return _encoder.encode_lines(values)
+
+
+def compact(value: object) -> Raw:
+    """A `payload` or `status` as the protocol broadcasts it: compact UTF-8, every number an int64/u64 or a finite
+    double.
+
+    Raises: ValueError where a number has no finite double.
+    """
+    encoded = _encoder.encode(value)
+    if _LONG_NUMBER.search(encoded):
+        encoded = _encoder.encode(_with_doubles(value))
+    return Raw(encoded)
+
+
+def _with_doubles(value: Any) -> Any:
+    """The same value, integers outside -2^63…2^64-1 as the nearest double."""
+    if isinstance(value, dict):
+        return {key: _with_doubles(member) for key, member in value.items()}
+    if isinstance(value, list):
+        return [_with_doubles(member) for member in value]
+    if isinstance(value, int) and not _INT64_MIN <= value <= _U64_MAX:
+        try:
+            return float(value)
+        except OverflowError:
+            raise ValueError("a number has no finite double") from None
+    return value
+
+
+class CommandDecoder:
+    """Decodes blocks of lines that a client sent."""
+
+    def __init__(self, types: Any = Command) -> None:
+        self._decoder: msgspec.json.Decoder[Command] = msgspec.json.Decoder(types)
+
+    def decode(self, block: bytes) -> Sequence[Command | Malformed]:
+        """The commands of one or more complete lines, in order; blank lines give nothing."""
+        lines = block.count(b"\n")
+        if lines == 1:
+            if len(block) <= DEPTH_MAX and block.isascii():  # the common case: too short to nest too deep
+                try:
+                    return [self._decoder.decode(block)]
+                except (msgspec.MsgspecError, UnicodeDecodeError):
+                    pass  # decode_line says what is wrong with it
+        elif block.startswith(b"{") and block.endswith(b"}\n") and block.count(b"}\n{") == lines - 1:
+            commands = self._decode_plain(block, lines)
+            if commands is not None:
+                return commands
+        return [self.decode_line(line) for line in block.split(b"\n") if line.strip(_BLANKS)]
+
+    def _decode_plain(self, block: bytes, lines: int) -> list[Command] | None:
+        """All lines at once, or None where any of them needs a closer look.
+
+        Every line begins with `{` and ends with `}`, so no value spans two lines; as many values as lines: none
+        shares one.
+        """
+        if not (block.isascii() or _is_utf8(block)) or not _is_shallow(block, lines):
+            return None
+        try:
+            commands = self._decoder.decode_lines(block)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return None
+        return commands if len(commands) == lines else None
+
+    def decode_line(self, line: bytes) -> Command | Malformed:
+        """The command of one line that is not blank."""
+        if not (line.isascii() or _is_utf8(line)):
+            return Malformed("invalid_command", "the line is not valid UTF-8")
+        if not _is_shallow(line, 1):
+            what = f"the line nests deeper than {DEPTH_MAX}"
+            return Malformed("invalid_command", what, None, _valid_id(_head_of(line).id))
+        try:
+            return self._decoder.decode(line)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            return _malformed(_head_of(line), _say(str(error)))
+
+
+class LauncherDecoder:
+    """Decodes lines that a launcher sent."""
+
+    def __init__(self, events: Sequence[type[Struct]] = EVENT_TYPES) -> None:
+        union: Any = reduce(or_, (*events, *REPLY_TYPES))
+        self._events: msgspec.json.Decoder[StreamEvent | Reply] = msgspec.json.Decoder(union)
+        self._directives: msgspec.json.Decoder[Directive] = msgspec.json.Decoder(Directive)
+
+    def decode(self, line: bytes) -> StreamEvent | Reply | Directive | Unknown:
+        """The value of one line that is not blank. Raises: ValueError where it is none."""
+        try:
+            return self._events.decode(line)
+        except msgspec.ValidationError as error:
+            members = _any_decoder.decode(line)
+            if not isinstance(members, dict):
+                raise ValueError("not an object") from error
+            return self._other(line, members, error)
+        except RecursionError as error:
+            raise ValueError("nested too deep") from error
+
+    def _other(self, line: bytes, members: dict[str, Any], error: msgspec.ValidationError) -> Directive | Unknown:
+        name = members.get("event", members.get("cmd"))
+        if members.get("kind") == "command" and "event" not in members and name in DIRECTIVE_NAMES:
+            return self._directives.decode(line)
+        if not isinstance(name, str) or ("at `$.event`" not in str(error) and "event" in members):
+            raise ValueError(_say(str(error))) from error
+        version = members.get("version")
+        return Unknown(name, version if isinstance(version, int) else None, members)
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _openers(line: bytes) -> int:
+    return line.count(b"{") + line.count(b"[")
+
+
+def _is_shallow(block: bytes, lines: int) -> bool:
+    """No line nests deeper than the limit; brackets are counted, and paired only where there are many."""
+    if _openers(block) - lines < DEPTH_MAX:
+        return True
+    return all(_openers(line) <= DEPTH_MAX or _depth(line) <= DEPTH_MAX for line in block.split(b"\n"))
+
+
+def _depth(line: bytes) -> int:
+    """How deep a line nests, brackets inside strings not counted; counting ends above the limit."""
+    deepest = depth = 0
+    for match in _STRING_OR_BRACKET.finditer(line):
+        token = match[0]
+        if token in (b"{", b"["):
+            depth += 1
+            deepest = max(deepest, depth)
+            if deepest > DEPTH_MAX:
+                break
+        elif token in (b"}", b"]"):
+            depth -= 1
+    return deepest
+
+
+def _head_of(line: bytes) -> _Head:
+    try:
+        return _head_decoder.decode(line)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return _Head()
+
+
+def _malformed(head: _Head, what: str) -> Malformed:
+    cmd = _plain(head.cmd)
+    known = isinstance(cmd, str) and (cmd in COMMAND_NAMES or cmd in DIRECTIVE_NAMES)
+    message = f"{cmd}: {what}" if known else what
+    return Malformed("invalid_command", message, cmd if known else None, _valid_id(head.id))
+
+
+def _valid_id(raw: Raw) -> int | str | None:
+    id = _plain(raw)
+    if isinstance(id, str):
+        return id if len(id) <= 64 else None
+    if isinstance(id, int) and not isinstance(id, bool):
+        return id if -_ID_MAX <= id <= _ID_MAX else None
+    return None
+
+
+def _plain(raw: Raw) -> Any:
+    try:
+        return _any_decoder.decode(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _say(error: str) -> str:
+    """msgspec's words, the member first: "`rect.left`: expected `int`, got `float`"."""
+    found = _AT.match(error)
+    if found is None:
+        return error
+    what, path = found["what"], found["path"] or ""
+    missing = _MISSING.match(what)
+    named = _NAMED.match(what)
+    if missing:
+        path, what = _join(path, missing["member"]), "missing"
+    elif named:
+        path, what = _join(path, named["member"]), named["what"]
+    elif what == "Input data was truncated":
+        what = "the JSON ends too early"
+    else:
+        what = what[:1].lower() + what[1:] if not what.startswith("JSON") else what
+    return f"`{path}`: {what}" if path else what
+
+
+def _join(path: str, member: str) -> str:
+    return f"{path}.{member}" if path else member

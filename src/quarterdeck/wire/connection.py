@@ -1,0 +1,239 @@
+"""Connection: one end of a connection as a state machine without I/O, and the rules of who may speak when (protocol,
+section 3).
+
+The server's end: give it bytes (`receive`), take what they hold (`take`), ask of each whether it may pass now
+(`admit`), tell it when a registration stood (`registered`) or the connection is over (`close`). The client's end:
+`send` gives bytes, `receive` values. The whole machine is the table `ADMITTED`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from enum import Enum
+from typing import Final, Literal
+
+import msgspec
+from msgspec import Struct
+
+from quarterdeck.errors import LocalProtocolError, RemoteProtocolError
+from quarterdeck.schema.commands import (
+    COMMAND_NAMES,
+    COMMAND_TYPES,
+    QUERY_NAMES,
+    Command,
+    Publish,
+    ReportStatus,
+    name_of,
+)
+from quarterdeck.schema.events import StreamEvent
+from quarterdeck.schema.replies import DIRECTIVE_NAMES, Directive, Reply
+from quarterdeck.schema.types import ErrorCode
+from quarterdeck.wire.codec import CommandDecoder, LauncherDecoder, Malformed, Unknown, compact, encode_line
+from quarterdeck.wire.lines import LineBuffer, TooLong
+
+
+class Phase(Enum):
+    """Where a connection is in its life."""
+
+    NEW = "new"
+    REGISTERED = "registered"
+    CLOSED = "closed"
+
+
+class Refusal(Struct, frozen=True):
+    """Why a line did not pass; becomes an `error` reply. A fatal one ends the connection."""
+
+    code: ErrorCode
+    message: str
+    fatal: bool = False
+    id: int | str | None = None
+
+
+Class = Literal["register", "query", "misrouted", "other"]
+Verdict = Literal["pass", "misrouted", "too_early", "too_early_fatal", "twice"]
+
+CLASSES: Final[dict[str, Class]] = {
+    **dict.fromkeys(COMMAND_NAMES, "other"),
+    **dict.fromkeys(QUERY_NAMES, "query"),
+    **dict.fromkeys(DIRECTIVE_NAMES, "misrouted"),
+    "register": "register",
+}
+ADMITTED: Final[dict[Phase, dict[Class, Verdict]]] = {
+    Phase.NEW: {
+        "register": "pass",
+        "query": "too_early",
+        "misrouted": "too_early",
+        "other": "too_early_fatal",
+    },
+    Phase.REGISTERED: {
+        "register": "twice",
+        "query": "pass",
+        "misrouted": "misrouted",
+        "other": "pass",
+    },
+}
+"""What becomes of a known command: checks come in the order JSON and known `cmd`; register-first; misrouted; members.
+"""
+
+
+_CLASS_OF: Final = {kind: CLASSES[str(kind.__struct_config__.tag)] for kind in COMMAND_TYPES}
+
+
+class Bounds(Struct, frozen=True):
+    """The limits of one connection's input; their defaults are the configuration's."""
+
+    line_bytes_max: int
+    bad_lines_in_a_row_max: int
+    payload_bytes_max: int
+    status_bytes_max: int
+
+
+class ServerConnection:
+    """The launcher's end of one connection."""
+
+    __slots__ = ("_bad_in_a_row", "_blocks", "_bounds", "_decoder", "_lines", "phase")
+
+    def __init__(self, decoder: CommandDecoder, bounds: Bounds) -> None:
+        self.phase = Phase.NEW
+        self._decoder = decoder
+        self._bounds = bounds
+        self._lines = LineBuffer(bounds.line_bytes_max)
+        self._blocks: deque[bytes | TooLong] = deque()
+        self._bad_in_a_row = 0
+
+    def receive(self, received: bytes) -> None:
+        """Take bytes as they came."""
+        self._blocks.extend(self._lines.feed(received))
+
+    @property
+    def waiting(self) -> bool:
+        """Whether complete lines wait to be taken."""
+        return bool(self._blocks)
+
+    def take(self, block_bytes: int = 65536) -> Sequence[Command | Malformed]:
+        """The next values, decoded now: those of about `block_bytes` bytes of whole lines; none if none wait."""
+        if not self._blocks:
+            return ()
+        block = self._blocks.popleft()
+        if isinstance(block, TooLong):
+            limit = self._bounds.line_bytes_max
+            return (Malformed("line_too_long", f"the line is longer than {limit} bytes"),)
+        if len(block) > block_bytes:
+            block = self._cut(block, block_bytes)
+        return self._decoder.decode(block)
+
+    def _cut(self, block: bytes, block_bytes: int) -> bytes:
+        """The first lines of a block; the rest goes back to the front."""
+        end = block.find(b"\n", block_bytes) + 1
+        if end < len(block):
+            self._blocks.appendleft(block[end:])
+        return block[:end]
+
+    def admit(self, value: Command | Malformed) -> Command | Refusal:
+        """The command if it may pass now, its payload or status compacted; else why not."""
+        if isinstance(value, Malformed):
+            return self._refuse_malformed(value)
+        verdict = ADMITTED[self.phase][_CLASS_OF.get(type(value), "other")]
+        if verdict != "pass":
+            return self._refuse(verdict, name_of(value), value.id)
+        if isinstance(value, Publish | ReportStatus):
+            return self._compacted(value)
+        self._bad_in_a_row = 0
+        return value
+
+    def passed(self) -> None:
+        """Good lines were taken past `admit`: bad ones are counted anew."""
+        self._bad_in_a_row = 0
+
+    def registered(self) -> None:
+        """The registration stood. Raises: LocalProtocolError where it could not."""
+        if self.phase is not Phase.NEW:
+            raise LocalProtocolError(f"a connection that is {self.phase.value} cannot register")
+        self.phase = Phase.REGISTERED
+
+    def close(self) -> None:
+        """The connection is over: what still waits is dropped."""
+        self.phase = Phase.CLOSED
+        self._blocks.clear()
+
+    def _refuse_malformed(self, value: Malformed) -> Refusal:
+        if value.cmd is not None:
+            verdict = ADMITTED[self.phase][CLASSES.get(value.cmd, "other")]
+            if verdict != "pass":
+                return self._refuse(verdict, value.cmd, value.id)
+        return self.refuse_bad(value.code, value.message, value.id)
+
+    def refuse_bad(
+        self, code: Literal["invalid_command", "line_too_long"], message: str, id: int | str | None = None
+    ) -> Refusal:
+        """Refuse a bad line; the last one allowed in a row is fatal (section 3.6)."""
+        self._bad_in_a_row += 1
+        limit = self._bounds.bad_lines_in_a_row_max
+        if self._bad_in_a_row < limit:
+            return Refusal(code, message, False, id)
+        return Refusal(code, f"{message}; {limit} bad lines in a row", True, id)
+
+    def _refuse(self, verdict: Verdict, cmd: str, id: int | str | None) -> Refusal:
+        self._bad_in_a_row = 0
+        if verdict == "misrouted":
+            return Refusal("misrouted", f"{cmd} goes from the launcher to its clients", False, id)
+        if verdict == "twice":
+            return Refusal("already_registered", "this connection is registered already", False, id)
+        return Refusal("not_registered", f"{cmd} before register", verdict == "too_early_fatal", id)
+
+    def _compacted(self, value: Publish | ReportStatus) -> Command | Refusal:
+        """The command with its payload or status encoded as it will be told, if that is not too long."""
+        is_publish = isinstance(value, Publish)
+        member = "payload" if is_publish else "status"
+        limit = self._bounds.payload_bytes_max if is_publish else self._bounds.status_bytes_max
+        try:
+            encoded = compact(getattr(value, member))
+        except ValueError as error:
+            return self.refuse_bad("invalid_command", f"{name_of(value)}: `{member}`: {error}", value.id)
+        size = len(bytes(encoded))
+        if size > limit:
+            what = f"{name_of(value)}: `{member}`: {size} bytes encoded, at most {limit} allowed"
+            return self.refuse_bad("invalid_command", what, value.id)
+        self._bad_in_a_row = 0
+        return msgspec.structs.replace(value, **{member: encoded})
+
+
+class ClientConnection:
+    """A client's end of one connection."""
+
+    __slots__ = ("_decoder", "_line_bytes_max", "_lines")
+
+    def __init__(self, decoder: LauncherDecoder | None = None, line_bytes_max: int = 1_048_576) -> None:
+        self._decoder = decoder or LauncherDecoder()
+        self._line_bytes_max = line_bytes_max
+        self._lines = LineBuffer(None)
+
+    def limit_lines(self, line_bytes_max: int) -> None:
+        """Heed what `registered` said of the longest line that the launcher takes."""
+        self._line_bytes_max = line_bytes_max
+
+    def send(self, command: Command) -> bytes:
+        """A command as bytes. Raises: LocalProtocolError where it cannot be encoded or its line would be too long."""
+        try:
+            line = encode_line(command)
+        except (TypeError, ValueError, msgspec.MsgspecError, RecursionError) as error:
+            raise LocalProtocolError(f"{name_of(command)} cannot be encoded: {error}") from error
+        if len(line) > self._line_bytes_max:
+            what = f"{name_of(command)} makes a line of {len(line)} bytes, the launcher takes {self._line_bytes_max}"
+            raise LocalProtocolError(what)
+        return line
+
+    def receive(self, received: bytes) -> list[StreamEvent | Reply | Directive | Unknown]:
+        """The values that these bytes complete. Raises: RemoteProtocolError where a line is none."""
+        values: list[StreamEvent | Reply | Directive | Unknown] = []
+        for block in self._lines.feed(received):
+            assert isinstance(block, bytes)  # without a limit no line is too long
+            values.extend(self._decode(line) for line in block.split(b"\n") if line.strip(b" \t\r"))
+        return values
+
+    def _decode(self, line: bytes) -> StreamEvent | Reply | Directive | Unknown:
+        try:
+            return self._decoder.decode(line)
+        except ValueError as error:
+            raise RemoteProtocolError(f"the launcher sent a line that is none of the protocol's: {error}") from error
