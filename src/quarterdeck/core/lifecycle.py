@@ -1,0 +1,58 @@
+"""The launcher's own life: starting, running, quitting, dead; forward only, one step at a time (semantics, invariant
+6).
+
+The first host of the run moves starting to running; a `quit` or a signal moves either to quitting; when everybody was
+told and every child is gone, quitting ends in dead. In quitting no new host, renderer or srv registers and no window
+opens.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from quarterdeck.core.state import State
+from quarterdeck.core.step import BeginShutdown, Context, QuitSignalled, ShutdownFinished, Step, Stop
+from quarterdeck.schema.commands import Quit
+from quarterdeck.schema.events import LifecyclePhaseChanged
+from quarterdeck.schema.types import Lifecycle, ShutdownReason
+
+NEXT: Final[dict[Lifecycle, tuple[Lifecycle, ...]]] = {
+    "starting": ("running", "quitting"),
+    "running": ("quitting",),
+    "quitting": ("dead",),
+    "dead": (),
+}
+
+
+def move(state: State, step: Step, to: Lifecycle) -> bool:
+    """Enter a phase and tell it, if the table allows it from here; else nothing happens."""
+    if to not in NEXT[state.lifecycle]:
+        return False
+    step.events.append(LifecyclePhaseChanged(state.next_version(), state.lifecycle, to))
+    state.lifecycle = to
+    return True
+
+
+def quit(state: State, command: Quit, ctx: Context) -> Step:
+    """A client asks the launcher to end; asking again while it ends changes nothing."""
+    return _begin_shutdown(state, command.reason)
+
+
+def quit_signalled(state: State, observation: QuitSignalled, ctx: Context) -> Step:
+    """The launcher was signalled to end."""
+    return _begin_shutdown(state, "signal")
+
+
+def shutdown_finished(state: State, observation: ShutdownFinished, ctx: Context) -> Step:
+    """Nothing is left to wait for. All registrations end with it; no exit is told for them (protocol, section 7)."""
+    step = Step()
+    if move(state, step, "dead"):
+        step.effects.append(Stop())
+    return step
+
+
+def _begin_shutdown(state: State, reason: ShutdownReason) -> Step:
+    step = Step()
+    if move(state, step, "quitting"):
+        step.effects.append(BeginShutdown(reason, 0))
+    return step

@@ -1,0 +1,111 @@
+"""reduce(state, input, ctx) -> Step: one dispatch table; each rule lives in its noun's file.
+
+Total: any input in any state gives a Step, never an exception. Deterministic: what it may know besides state and
+input is in the context. A refusal leaves the state untouched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from quarterdeck.core import lifecycle, processes
+from quarterdeck.core.state import State
+from quarterdeck.core.step import (
+    Context,
+    Input,
+    Pong,
+    QuitSignalled,
+    ShutdownFinished,
+    Step,
+    SyntheticGoodbye,
+    Tick,
+)
+from quarterdeck.schema import commands as c
+from quarterdeck.schema.types import ProcessKind
+
+Rule = Callable[[State, Any, Context], Step]
+
+
+def reduce(state: State, input: Input, ctx: Context) -> Step:
+    """Apply one input: change `state` in place and say what happened, what is answered and what is to be done."""
+    kind = type(input)
+    roles = ROLES.get(kind)
+    if roles is not None:
+        sender = state.live(ctx.pid)
+        if sender is None or sender.kind not in roles:
+            who = sender.kind if sender is not None else "nobody registered"
+            what = f"{_cmd(kind)} is for {' and '.join(roles)}, not for {who}"
+            return Step().refuse("forbidden", what)
+    return TABLE.get(kind, _not_yet)(state, input, ctx)
+
+
+def _cmd(kind: type) -> str:
+    return str(kind.__struct_config__.tag)  # type: ignore[attr-defined]  # every command is a tagged Struct
+
+
+def _ping(state: State, command: c.Ping, ctx: Context) -> Step:
+    return Step(Pong(command.nonce))
+
+
+def _unchanged(state: State, input: Input, ctx: Context) -> Step:
+    """Queries are answered from history by the server, and a tick finds no deadline yet: nothing changes."""
+    return Step()
+
+
+def _not_yet(state: State, input: Input, ctx: Context) -> Step:
+    return Step().refuse("internal", "not implemented yet")
+
+
+_HOST: Final[tuple[ProcessKind, ...]] = ("host",)
+_HOST_OR_TOOL: Final[tuple[ProcessKind, ...]] = ("host", "tool")
+
+ROLES: Final[dict[type, tuple[ProcessKind, ...]]] = {
+    c.Activate: ("tool",),
+    c.Quit: _HOST_OR_TOOL,
+    c.StartProcess: _HOST_OR_TOOL,
+    c.StopProcess: _HOST_OR_TOOL,
+    c.RestartProcess: _HOST_OR_TOOL,
+    c.ReportWindowOpened: _HOST,
+    c.ReportWindowClosed: _HOST,
+    c.ReportBackendWindowIdRegistered: _HOST,
+    c.ReportBackendWindowIdUnregistered: _HOST,
+    c.ReportPoolWindowAdded: _HOST,
+    c.ReportPoolWindowRemoved: _HOST,
+    c.ReportPoolWindowPromoted: _HOST,
+    c.ReportHostCounts: _HOST,
+    c.ReportHostPoolCount: _HOST,
+    c.ReportBackgroundServiceEnabled: _HOST,
+    c.ReportHwndOpened: _HOST,
+    c.ReportHwndDestroyed: _HOST,
+    c.ReportHwndForegroundChanged: _HOST,
+    c.ReportHwndVisibilityChanged: _HOST,
+    c.ReportHwndIconicChanged: _HOST,
+    c.ReportHwndPositionChanged: _HOST,
+    c.ReportMonitorTopologyChanged: _HOST,
+    c.ReportPanesReaped: _HOST,
+    c.ReportPoolDrainDecision: _HOST,
+    c.ReportSagaActionFailed: _HOST,
+    c.ReportUiThreadAlive: _HOST,
+}
+"""Who may send a command (protocol, section 4); one that is not here is for any registered client."""
+
+TABLE: Final[dict[type, Rule]] = {
+    c.Register: processes.register,
+    c.Ping: _ping,
+    c.Goodbye: processes.goodbye,
+    c.GetSnapshot: _unchanged,
+    c.GetEvents: _unchanged,
+    c.Subscribe: _unchanged,
+    c.Publish: processes.publish,
+    c.ReportStatus: processes.report_status,
+    c.Activate: processes.activate,
+    c.ReportStartupStageBegin: processes.stage_begin,
+    c.ReportStartupStageEnd: processes.stage_end,
+    c.ReportUiThreadAlive: processes.ui_thread_alive,
+    c.Quit: lifecycle.quit,
+    SyntheticGoodbye: processes.synthetic_goodbye,
+    QuitSignalled: lifecycle.quit_signalled,
+    ShutdownFinished: lifecycle.shutdown_finished,
+    Tick: _unchanged,
+}
