@@ -1,0 +1,133 @@
+"""Config and Limits: every setting and every limit with its default, frozen, read once and passed down.
+
+A setting is given as `KEY=VALUE` (`serve --set`); a limit's key is `limits.NAME`, and the `limits.` may be left out.
+`describe` gives the table that the documentation prints. Sizes are bytes, times seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import Meta, Struct
+
+from quarterdeck.errors import ConfigError
+from quarterdeck.schema.types import EXITED_PROCESSES_MAX
+
+Count = Annotated[int, Meta(ge=1)]
+Bytes = Annotated[int, Meta(ge=1)]
+Seconds = Annotated[float, Meta(gt=0, le=31_536_000)]
+
+
+class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Every limit (protocol, section 10). Each is checked before anything is stored."""
+
+    connections: Annotated[Count, "connections at once; one more is told `too_many_connections`"] = 1_024
+    max_line_bytes: Annotated[
+        Annotated[int, Meta(ge=256)], "longest line to the launcher, newline included; longer is `line_too_long`"
+    ] = 1_048_576
+    register_timeout: Annotated[Seconds, "seconds in which a new connection must register"] = 10.0
+    bad_lines: Annotated[Count, "`invalid_command` or `line_too_long` in a row; the last one is fatal"] = 100
+    payload_bytes: Annotated[Bytes, "a `publish` payload, encoded"] = 65_536
+    status_bytes: Annotated[Bytes, "a `report_status` status, encoded"] = 16_384
+    ring_events: Annotated[Count, "events held in memory"] = 65_536
+    ring_bytes: Annotated[Bytes, "bytes of events held in memory"] = 67_108_864
+    event_list_bytes: Annotated[Bytes, "an `event_list` stops here, but holds at least one event"] = 1_048_576
+    write_buffer_bytes: Annotated[Bytes, "written ahead to one connection"] = 262_144
+    replies: Annotated[Count, "replies that wait for one connection; then its commands are not read"] = 64
+    reply_bytes: Annotated[Bytes, "bytes of replies that wait for one connection"] = 1_048_576
+    linger_timeout: Annotated[Seconds, "seconds without progress in which a leaving connection is given up"] = 10.0
+    shutdown_flush: Annotated[Seconds, "seconds for flushing every connection at shutdown"] = 1.0
+    exited_processes: Annotated[Annotated[int, Meta(ge=0)], "exited process records kept, the latest exits"] = (
+        EXITED_PROCESSES_MAX
+    )
+
+
+class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Every setting of a launcher."""
+
+    pid_check: Annotated[
+        Literal["on", "off"],
+        "a claimed pid must be the peer's process or its descendant; `off` for containers, load tests",
+    ] = "on"
+    roles: Annotated[Literal["claimed", "proven"], "`proven`: only the launcher's own child may register as `host`"] = (
+        "claimed"
+    )
+    loop: Annotated[Literal["auto", "asyncio", "uvloop"], "event loop; `auto` takes uvloop where it is installed"] = (
+        "auto"
+    )
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], "least severe log line written to stderr"] = (
+        "info"
+    )
+    log_format: Annotated[Literal["text", "json"], "how log lines are written"] = "text"
+    limits: Annotated[Limits, "the table of limits"] = Limits()
+
+    def __post_init__(self) -> None:
+        """Refuse settings that contradict each other. Raises: ConfigError."""
+        if self.roles == "proven" and self.pid_check == "off":
+            raise ConfigError("roles=proven needs pid_check=on: a role is proven by the pid that the kernel tells")
+
+    @classmethod
+    def from_settings(cls, settings: Iterable[str]) -> Config:
+        """A configuration from `KEY=VALUE` texts over the defaults; the last one of a key counts.
+
+        Raises: ConfigError naming the key and what was expected.
+        """
+        values: dict[str, Any] = {}
+        limits: dict[str, Any] = {}
+        for setting in settings:
+            key, equals, text = setting.partition("=")
+            if not equals:
+                raise ConfigError(f"--set {setting}: expected KEY=VALUE")
+            name = key.strip().removeprefix("limits.")
+            if name in Limits.__struct_fields__:
+                limits[name] = _parsed(Limits, name, f"limits.{name}", text.strip())
+            elif key.strip() in Config.__struct_fields__ and key.strip() != "limits":
+                values[key.strip()] = _parsed(Config, key.strip(), key.strip(), text.strip())
+            else:
+                raise ConfigError(f"--set {key.strip()}: no such setting; there are {', '.join(_keys())}")
+        return cls(**values, limits=Limits(**limits))
+
+
+class Setting(Struct, frozen=True):
+    """One line of the table of settings."""
+
+    key: str
+    default: str
+    what: str
+
+
+def describe() -> list[Setting]:
+    """Every setting and limit with its default and what it does, in the order of definition."""
+    return [*_described(Config, ""), *_described(Limits, "limits.")]
+
+
+def _keys() -> list[str]:
+    return [setting.key for setting in describe()]
+
+
+def _described(kind: type[Struct], prefix: str) -> list[Setting]:
+    defaults = kind()
+    hints = get_type_hints(kind, include_extras=True)
+    return [
+        Setting(prefix + name, str(getattr(defaults, name)), _what(hints[name]))
+        for name in kind.__struct_fields__
+        if name != "limits"
+    ]
+
+
+def _what(hint: Any) -> str:
+    """The words in a member's `Annotated`."""
+    assert get_origin(hint) is Annotated
+    return next(part for part in get_args(hint)[1:] if isinstance(part, str))
+
+
+def _parsed(kind: type[Struct], name: str, key: str, text: str) -> Any:
+    hint = get_type_hints(kind, include_extras=True)[name]
+    try:
+        return msgspec.convert(text, hint, strict=False)
+    except msgspec.ValidationError as error:
+        allowed = get_args(get_args(hint)[0]) if get_origin(get_args(hint)[0]) is Literal else ()
+        expected = f"expected one of {', '.join(map(str, allowed))}" if allowed else str(error)
+        raise ConfigError(f"--set {key}={text}: {expected[:1].lower()}{expected[1:]}") from error

@@ -1,0 +1,74 @@
+"""Ring: the last encoded stream events, numbered without a gap, bounded in count and bytes.
+
+Readers are cursors: a reader that saw version v asks for what follows v. What falls out is dropped from the old end
+only, so what is held is always one run of versions, `oldest`…`newest`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from quarterdeck.errors import LocalProtocolError
+
+
+class Ring:
+    """The last `events_max` encoded events, or fewer if they exceed `bytes_max` bytes together; at least the newest
+    one.
+    """
+
+    def __init__(self, events_max: int, bytes_max: int) -> None:
+        self._events_max = events_max
+        self._bytes_max = bytes_max
+        # Two parallel lists with a dead front, cut off when it is as long as the rest: appending and dropping are
+        # O(1) amortised.
+        self._lines: list[bytes] = []
+        self._names: list[str] = []
+        self._base = 1  # version of _lines[0]
+        self._dead = 0  # entries at the front that no longer count
+        self._bytes = 0
+        self.newest = 0
+
+    @property
+    def oldest(self) -> int:
+        """The oldest version held, 0 if none is."""
+        return self._base + self._dead if len(self._lines) > self._dead else 0
+
+    @property
+    def floor(self) -> int:
+        """The version that a reader must have seen to miss nothing: one below the oldest held."""
+        return self._base + self._dead - 1
+
+    def extend(self, lines: Sequence[bytes], names: Sequence[str]) -> None:
+        """Append encoded events, each with its newline, and their names; drop the oldest ones that are too many."""
+        self._lines.extend(lines)
+        self._names.extend(names)
+        self.newest += len(lines)
+        self._bytes += sum(map(len, lines))
+        while self._is_over():
+            self._bytes -= len(self._lines[self._dead])
+            self._lines[self._dead] = b""
+            self._dead += 1
+        if self._dead > 1024 and self._dead * 2 > len(self._lines):
+            del self._lines[: self._dead]
+            del self._names[: self._dead]
+            self._base += self._dead
+            self._dead = 0
+
+    def _is_over(self) -> bool:
+        held = len(self._lines) - self._dead
+        return held > 1 and (held > self._events_max or self._bytes > self._bytes_max)
+
+    def lines(self, after: int, to: int) -> list[bytes]:
+        """The encoded events `after`+1…`to`. Raises: LocalProtocolError where some are not held."""
+        first, last = self._bounds(after, to)
+        return self._lines[first:last]
+
+    def names(self, after: int, to: int) -> list[str]:
+        """The names of the events `after`+1…`to`. Raises: LocalProtocolError where some are not held."""
+        first, last = self._bounds(after, to)
+        return self._names[first:last]
+
+    def _bounds(self, after: int, to: int) -> tuple[int, int]:
+        if after < self.floor or to > self.newest:
+            raise LocalProtocolError(f"versions {after + 1} to {to} asked, {self.floor + 1} to {self.newest} held")
+        return after + 1 - self._base, to + 1 - self._base
