@@ -1,0 +1,419 @@
+"""Where a launcher listens, and the claim that it is the only one there (protocol, section 9).
+
+Rules:
+- An address is derived from the data folder alone, so that every client in any language finds the same one.
+- The folder that holds the socket is a real folder, ours, 0700, or we refuse: whoever can write there can
+  put his own socket in our place.
+- A claim is two advisory locks (flock), one for the data folder and one for the address. Both are taken before the
+  address is touched and held for the launcher's life. Lock files are never removed: the lock is on the inode, and
+  two launchers that lock two inodes of one name would both believe that they are alone.
+- The system drops the locks with the last descriptor, so a crash leaves nothing to clean but the socket file. A child
+  forked without exec shares them: children are started with exec, which closes them (O_CLOEXEC).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import sys
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from quarterdeck.errors import AlreadyRunning, EndpointRefused, Unsupported
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+ENDPOINT_VARIABLE = "QUARTERDECK_ENDPOINT"
+PATH_BYTES_MAX = 103 if sys.platform == "darwin" else 107  # sun_path without its ending NUL; unix(4), unix(7)
+
+_HOLDER_WAIT_S = 1.0  # protocol, section 9: re-reading for up to 1 s
+_HOLDER_REREAD_S = 0.01
+_HOLDER_BYTES_MAX = 8192  # a version of 512 characters and a path, each character at most 12 bytes of JSON
+_REPLACED_MAX = 16  # a lock file replaced this often while we lock it is somebody's doing, not chance
+_WINDOWS_LOCK_OFFSET = 1 << 30  # Windows locks forbid reading what they cover, so the lock lies beyond the content
+
+
+# -- Addresses -------------------------------------------------------------------------------------------------------
+
+
+def find(endpoint: str | None, data_dir: Path | None, environ: Mapping[str, str]) -> str:
+    """Return the address that a client or a launcher is to use.
+
+    First the explicit endpoint, then the explicit data folder, then `QUARTERDECK_ENDPOINT` unless it is empty, then
+    the default data folder.
+    """
+    if endpoint is not None:
+        return endpoint
+    if data_dir is not None:
+        return address_of(data_dir, environ)
+    return environ.get(ENDPOINT_VARIABLE) or address_of(default_data_dir(), environ)
+
+
+def default_data_dir() -> Path:
+    """Return the folder where this user's launcher keeps what it must not lose."""
+    from pathlib import Path
+
+    import platformdirs  # here, because a client that is given its endpoint must not pay for it
+
+    return Path(platformdirs.user_data_dir("quarterdeck"))
+
+
+def address_of(data_dir: Path, environ: Mapping[str, str]) -> str:
+    r"""Return the socket's path, or on Windows the pipe's name, that belongs to a data folder.
+
+    Unix: `<runtime dir>/quarterdeck/<hash16>.sock`; Windows: `\\.\pipe\quarterdeck-<hash16>`.
+    """
+    if sys.platform == "win32":
+        return pipe_name(hash16(data_dir))
+    return os.path.join(runtime_dir(environ), "quarterdeck", f"{hash16(data_dir)}.sock")
+
+
+def pipe_name(digest: str) -> str:
+    """Return the name of the Windows pipe for a `hash16`."""
+    return rf"\\.\pipe\quarterdeck-{digest}"
+
+
+def runtime_dir(environ: Mapping[str, str]) -> Path:
+    """Return the folder for this user's sockets: `$XDG_RUNTIME_DIR`, else `/run/user/<uid>`, else one in `/tmp`.
+
+    A variable that is empty or not an absolute path counts as unset (XDG Base Directory Specification).
+    Raises Unsupported on Windows, which has no such folder.
+    """
+    from pathlib import Path
+
+    given = environ.get("XDG_RUNTIME_DIR", "")
+    if os.path.isabs(given):
+        return Path(given)
+    uid = _own_uid()
+    folder = f"/run/user/{uid}"
+    return Path(folder if os.path.isdir(folder) else f"/tmp/quarterdeck-{uid}")
+
+
+def hash16(data_dir: Path, *, windows: bool = sys.platform == "win32") -> str:
+    """Return the 16 hex digits that stand for a data folder: FNV-1a 64 of its canonical real path in UTF-8."""
+    # A name that is not valid Unicode is hashed as the bytes that it has on disk.
+    errors = "surrogatepass" if windows else "surrogateescape"
+    return f"{fnv1a_64(canonical(os.path.realpath(data_dir), windows=windows).encode('utf-8', errors)):016x}"
+
+
+def canonical(real_path: str, *, windows: bool) -> str:
+    """Return a real path without trailing separators; on Windows in lower case and with backslashes."""
+    if windows:
+        return real_path.replace("/", "\\").lower().rstrip("\\")
+    return real_path.rstrip("/")
+
+
+def fnv1a_64(content: bytes) -> int:
+    """Return the 64-bit FNV-1a hash (draft-eastlake-fnv)."""
+    digest = 0xCBF29CE484222325
+    for byte in content:
+        digest = ((digest ^ byte) * 0x100000001B3) & 0xFFFFFFFFFFFFFFFF
+    return digest
+
+
+# -- Folders and paths -----------------------------------------------------------------------------------------------
+
+
+def check_path(address: str) -> None:
+    """Refuse a socket path that the system cannot take whole, before anything is bound or connected.
+
+    Raises EndpointRefused with the path's length and the limit, both in bytes.
+    """
+    path = os.fsencode(address)
+    if not path or b"\0" in path:  # Linux would take both for an abstract name, which has no owner and no mode
+        raise EndpointRefused(f"the endpoint {address!r} is not a path")
+    if len(path) > PATH_BYTES_MAX:
+        raise EndpointRefused(
+            f"the endpoint {address} is {len(path)} bytes long, the limit is {PATH_BYTES_MAX}; "
+            f"use a shorter runtime folder (XDG_RUNTIME_DIR) or endpoint ({ENDPOINT_VARIABLE})"
+        )
+
+
+def prepare_folder(path: str | Path) -> None:
+    """Create the folder that will hold the socket, 0700, or check the one that is there.
+
+    Raises EndpointRefused, naming the folder, what is wrong and how to mend it, unless it is a real folder, ours, and
+    closed to others. Of the fallback in `/tmp` both levels are checked: everybody may create names in `/tmp`.
+    """
+    folder = os.fspath(path)
+    parent = os.path.dirname(folder)
+    if os.path.basename(parent) == f"quarterdeck-{_own_uid()}":
+        _prepare_level(parent)
+    _prepare_level(folder)
+
+
+def _prepare_level(folder: str) -> None:
+    # Look only after creating: what somebody else put there before us, or between, then fails the checks.
+    try:
+        os.mkdir(folder, 0o700)
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise EndpointRefused(f"cannot create the folder {folder}: {error.strerror}") from error
+    found = os.lstat(folder)
+    uid = _own_uid()
+    mode = found.st_mode & 0o777  # without set-group-id, which a new folder inherits from its parent
+    if stat.S_ISLNK(found.st_mode) or not stat.S_ISDIR(found.st_mode):
+        what = "a symbolic link" if stat.S_ISLNK(found.st_mode) else "not a folder"
+        raise EndpointRefused(f"{folder} is {what}, and must be a folder of your own; remove it: rm {folder}")
+    if found.st_uid != uid:
+        raise EndpointRefused(
+            f"the folder {folder} belongs to uid {found.st_uid}, and you are uid {uid}; "
+            f"remove it or set {ENDPOINT_VARIABLE} to a path in a folder of your own"
+        )
+    if mode != 0o700:
+        raise EndpointRefused(f"the folder {folder} has mode {mode:04o}, and must be 0700; run: chmod 700 {folder}")
+
+
+def _own_uid() -> int:
+    if sys.platform == "win32":
+        raise Unsupported("Windows has no user numbers: its pipes are guarded by access lists")
+    return os.geteuid()  # the effective one, which is what the kernel tells the other end
+
+
+# -- The claim -------------------------------------------------------------------------------------------------------
+
+
+class Holder(NamedTuple):
+    """What a launcher writes into its lock files, so that a second one can say who is there."""
+
+    pid: int
+    version: str
+    endpoint: str
+
+
+def read_holder(path: str | Path) -> Holder | None:
+    """Return who wrote a lock file, or None while it is missing, unreadable, empty or not yet whole.
+
+    It tells who held the lock last, not that it is still held.
+    """
+    import json
+
+    flags = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    try:
+        fd = os.open(path, flags)
+        try:
+            line = os.read(fd, _HOLDER_BYTES_MAX)
+        finally:
+            os.close(fd)
+        value: Any = json.loads(line) if line.endswith(b"\n") else None
+    except (OSError, ValueError):
+        return None
+    match value:
+        case {"pid": int(pid), "version": str(version), "endpoint": str(endpoint)}:
+            return Holder(pid, version, endpoint)
+    return None
+
+
+class Claim:
+    """The proof that this launcher is the only one for its data folder and its address. Made by `take`."""
+
+    def __init__(self, address: str, locks: list[int]) -> None:
+        self.address = address
+        self._locks = locks
+
+    @classmethod
+    def take(
+        cls,
+        data_dir: Path,
+        address: str,
+        *,
+        version: str,
+        pid: int,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> Claim:
+        """Take both locks or none, and write pid, version and endpoint into both files.
+
+        Creates the data folder, and prepares the socket's. `clock` and `sleep` count in seconds; they are used only
+        while another holder has not yet written who it is.
+        Raises AlreadyRunning, at once when the other holder is known; EndpointRefused when a folder or a lock file
+        cannot be used.
+        """
+        locks: list[int] = []
+        try:
+            for path in _lock_paths(data_dir, address):
+                locks.append(_lock_or_raise(path, clock, sleep))  # noqa: PERF401 - the first is let go if the second fails
+            for lock in locks:
+                _write_holder(lock, Holder(pid, version, address))
+        except BaseException:
+            _unlock(locks)
+            raise
+        return cls(address, locks)
+
+    @property
+    def held(self) -> bool:
+        """Whether the locks are still held."""
+        return bool(self._locks)
+
+    def remove_stale_socket(self) -> None:
+        """Remove the socket that a launcher before us left behind, if there is one.
+
+        Raises EndpointRefused if the claim was released, or if what is there is not a socket.
+        """
+        if not self.held:
+            raise EndpointRefused(f"{self.address} may be another launcher's by now: the claim was released")
+        if sys.platform == "win32":
+            return  # a pipe's name goes with its last handle
+        try:
+            if not stat.S_ISSOCK(os.lstat(self.address).st_mode):
+                raise EndpointRefused(f"{self.address} is in the way and not a socket; move it away")
+            os.unlink(self.address)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise EndpointRefused(f"cannot remove the stale socket {self.address}: {error.strerror}") from error
+
+    def release(self) -> None:
+        """Give up both locks; the files stay. May be called twice. Remove the socket before, or not at all."""
+        _unlock(self._locks)
+
+
+def _lock_paths(data_dir: Path, address: str) -> list[str]:
+    _make_data_dir(os.fspath(data_dir))
+    data_lock = os.path.join(data_dir, "launcher.lock")
+    if sys.platform == "win32":
+        return [data_lock]  # the address is claimed by the first instance of the pipe
+    check_path(address)
+    if not os.path.isabs(address):  # our children inherit it, and may have another working folder
+        raise EndpointRefused(f"the endpoint {address} is not an absolute path")
+    prepare_folder(os.path.dirname(address))
+    address_lock = f"{address}.lock"
+    if os.path.realpath(address_lock) == os.path.realpath(data_lock):
+        raise EndpointRefused(f"the lock of the endpoint {address} would be the data folder's own; choose another name")
+    return [data_lock, address_lock]
+
+
+def _make_data_dir(folder: str) -> None:
+    try:
+        if not os.path.isdir(folder):
+            _make_private(os.path.abspath(folder))
+    except OSError as error:
+        raise EndpointRefused(f"cannot create the data folder {folder}: {error.strerror}") from error
+
+
+def _make_private(folder: str) -> None:
+    """Create a folder and its missing parents, all 0700 (as the XDG Base Directory Specification asks)."""
+    parent = os.path.dirname(folder)
+    if parent != folder and not os.path.isdir(parent):
+        _make_private(parent)
+    try:
+        os.mkdir(folder, 0o700)
+    except FileExistsError:
+        if not os.path.isdir(folder):  # another launcher may create it at the same moment
+            raise
+
+
+def _lock_or_raise(path: str, clock: Callable[[], float], sleep: Callable[[float], None]) -> int:
+    deadline = clock() + _HOLDER_WAIT_S
+    while True:
+        try:
+            lock = _try_lock(path)
+        except OSError as error:
+            raise EndpointRefused(f"cannot use the lock file {path}: {error.strerror}") from error
+        if lock is not None:
+            return lock
+        # What a dead launcher wrote is still there until the new holder writes, and the lock may come free meanwhile.
+        holder = read_holder(path)
+        if (holder is not None and _is_alive(holder.pid)) or clock() >= deadline:
+            raise AlreadyRunning(*(holder or (None, None, None)))
+        sleep(_HOLDER_REREAD_S)
+
+
+if sys.platform == "win32":
+    # Written and type-checked, not yet run.
+
+    def _try_lock(path: str) -> int | None:
+        import msvcrt
+
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOINHERIT | os.O_BINARY, 0o600)
+        try:
+            os.lseek(lock, _WINDOWS_LOCK_OFFSET, os.SEEK_SET)
+            msvcrt.locking(lock, msvcrt.LK_NBLCK, 1)
+            os.ftruncate(lock, 0)
+        except OSError as error:
+            os.close(lock)
+            if error.errno in {errno.EACCES, errno.EDEADLK}:
+                return None
+            raise
+        return lock
+
+    def _unlock(locks: list[int]) -> None:
+        while locks:
+            os.close(locks.pop())  # the last handle takes the lock with it
+
+    def _is_alive(pid: int) -> bool:
+        return pid > 0  # os.kill(pid, 0) is no question on Windows: it would end the process
+
+else:
+
+    def _try_lock(path: str) -> int | None:
+        """Return the locked, emptied file, or None if another process holds the lock. Raises OSError."""
+        for _ in range(_REPLACED_MAX):
+            lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            try:
+                if not _flock(lock):
+                    os.close(lock)
+                    return None
+                if _is_still_at(lock, path):
+                    os.fchmod(lock, 0o600)  # who can read a file can also lock it
+                    os.ftruncate(lock, 0)  # from now on nobody takes the last holder for us
+                    return lock
+            except BaseException:
+                os.close(lock)
+                raise
+            os.close(lock)
+        raise OSError(errno.EBUSY, "it is replaced again and again while we lock it")
+
+    def _flock(lock: int) -> bool:
+        import fcntl
+
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def _is_still_at(lock: int, path: str) -> bool:
+        ours = os.fstat(lock)
+        if not stat.S_ISREG(ours.st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file")
+        try:
+            there = os.lstat(path)
+        except FileNotFoundError:
+            return False
+        return (ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino)
+
+    def _unlock(locks: list[int]) -> None:
+        import fcntl
+
+        while locks:
+            lock = locks.pop()
+            fcntl.flock(lock, fcntl.LOCK_UN)  # said aloud: a forked copy of the descriptor would keep it
+            os.close(lock)
+
+    def _is_alive(pid: int) -> bool:
+        if pid <= 0:
+            return False  # to kill(2) these are whole groups of processes
+        try:
+            os.kill(pid, 0)
+        except (ProcessLookupError, OverflowError):
+            return False
+        except PermissionError:
+            pass  # it lives, and is another user's
+        return True
+
+
+def _write_holder(lock: int, holder: Holder) -> None:
+    import json
+
+    line = json.dumps(holder._asdict()).encode() + b"\n"
+    try:
+        os.lseek(lock, 0, os.SEEK_SET)
+        if os.write(lock, line) != len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    except OSError as error:
+        raise EndpointRefused(f"cannot write into the lock file: {error.strerror}") from error

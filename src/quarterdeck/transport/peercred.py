@@ -1,0 +1,121 @@
+"""Who is at the other end of a connection, and what process that is (protocol, section 9).
+
+Rules:
+- Credentials come from the kernel, never from the peer's own words. What the system does not tell is None.
+- A process is identified by its pid and its start time: systems reuse pids.
+- Nothing here raises because a process is gone: the answer is then None or False. Where descriptors have run out, so
+  that it cannot be looked up, OSError is raised: not to know is not the same as to know that it is gone.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import struct
+import sys
+from typing import NamedTuple
+
+_LINUX_UCRED = struct.Struct("iII")  # struct ucred: pid, uid, gid; unix(7)
+_DARWIN_XUCRED_BYTES = 76  # struct xucred of sys/ucred.h: version, uid, ngroups, 16 groups
+_DARWIN_SOL_LOCAL = 0
+_DARWIN_LOCAL_PEERCRED = 1
+_DARWIN_LOCAL_PEERPID = 2
+
+OUT_OF_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE})
+_STAT_BYTES = 1024  # field 22 ends well before: a name of at most 64 bytes, then numbers
+
+
+class PeerCred(NamedTuple):
+    """The user and the process at the other end; None where the system does not tell."""
+
+    uid: int | None
+    pid: int | None
+
+
+def peer_of(sock: socket.socket) -> PeerCred:
+    """Return who connected, or on the client's side who listens, as the kernel recorded it at that moment.
+
+    A pid of another pid namespace is told as 0, and returned as None. Never raises for a peer that is gone.
+    """
+    try:
+        if sys.platform == "linux":
+            pid, uid, _ = _LINUX_UCRED.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _LINUX_UCRED.size))
+            return PeerCred(uid, pid or None)
+        if sys.platform == "darwin":
+            return _darwin_peer(sock)
+    except OSError:
+        pass  # macOS forgets the credentials of a peer that has left
+    return PeerCred(None, None)
+
+
+def start_time(pid: int) -> int | None:
+    """Return when the process started, or None if there is no such process; a zombie still counts.
+
+    The unit is the system's own (Linux: clock ticks since boot; elsewhere Unix milliseconds): only compare it with
+    other start times of the same boot. Source: field 22 of /proc/<pid>/stat, proc_pid_stat(5).
+    """
+    found = _parent_and_start(pid)
+    return None if found is None else found[1]
+
+
+def is_or_descends(pid: int, ancestor: int, *, depth_max: int = 256) -> bool:
+    """Say whether `pid` is the process `ancestor` or a descendant of it, found by walking up from child to parent.
+
+    A process is itself even when it is gone already: what it sent before it ended is still its own. Any other process
+    that is gone, or that vanishes during the walk, is nobody's descendant.
+    """
+    if pid == ancestor:
+        return True
+    child_start: int | None = None
+    for _ in range(depth_max):
+        found = _parent_and_start(pid)
+        if found is None:
+            return False
+        parent, start = found
+        if child_start is not None and start > child_start:
+            return False  # started after its child: the parent is gone and another process has its pid
+        if pid == ancestor:
+            return True
+        pid, child_start = parent, start
+    return False
+
+
+if sys.platform == "linux":
+
+    def _parent_and_start(pid: int) -> tuple[int, int] | None:
+        """Return the parent's pid and the start time of `pid`. Plain system calls: this runs at each registration."""
+        try:
+            fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            if error.errno in OUT_OF_DESCRIPTORS:
+                raise  # it may well be there: we cannot look
+            return None
+        try:
+            line = os.read(fd, _STAT_BYTES)
+        except OSError:
+            return None  # it ended between open and read
+        finally:
+            os.close(fd)
+        # The name may hold spaces and parentheses; all that follows it are numbers, so the last ")" ends it.
+        fields = line[line.rfind(b")") + 2 :].split(b" ", 20)
+        return int(fields[1]), int(fields[19])
+
+else:
+
+    def _parent_and_start(pid: int) -> tuple[int, int] | None:
+        """Return the parent's pid and the start time of `pid`."""
+        import psutil
+
+        try:
+            process = psutil.Process(pid)
+            return process.ppid(), int(process.create_time() * 1000)
+        except (psutil.Error, ValueError):
+            return None
+
+
+def _darwin_peer(sock: socket.socket) -> PeerCred:
+    record = sock.getsockopt(_DARWIN_SOL_LOCAL, _DARWIN_LOCAL_PEERCRED, _DARWIN_XUCRED_BYTES)
+    _, uid = struct.unpack_from("II", record)
+    pid = sock.getsockopt(_DARWIN_SOL_LOCAL, _DARWIN_LOCAL_PEERPID)
+    return PeerCred(uid, pid or None)

@@ -1,0 +1,246 @@
+"""Unix sockets: listen, accept, connect (protocol, section 9).
+
+Rules:
+- The same names and signatures as pipe.py, its twin for Windows.
+- We bind and accept ourselves: asyncio's own path argument takes over a live socket without a word, and a loop that
+  accepts for us drops connections without a word when descriptors run out.
+- A client checks that the peer is its own user before it sends a byte.
+- The blocking end never imports asyncio: importing it would double the time that a command takes to start.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import socket
+import sys
+import termios
+import time
+from typing import TYPE_CHECKING, TypeVar
+
+from quarterdeck.errors import EndpointRefused, NoLauncher, Timeout
+from quarterdeck.transport.endpoint import check_path
+from quarterdeck.transport.peercred import PeerCred, peer_of
+
+assert sys.platform != "win32"  # there pipe.py takes our place
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+ProtocolT = TypeVar("ProtocolT", bound="asyncio.BaseProtocol")
+
+# The client end of a connection: of its methods only sendall, recv, settimeout, fileno and close are the contract.
+Stream = socket.socket
+
+_READ_BYTES = 65536
+_BACKLOG_RETRY_S = 0.005  # a full backlog gives no event to wait for; connect(2)
+_PASSED_BY = frozenset({errno.ECONNABORTED, errno.EINTR, errno.EPROTO})  # the client left before we accepted; accept(2)
+
+
+class Connection:
+    """The launcher's end of one accepted connection. `peer` is who connected."""
+
+    __slots__ = ("_sock", "_transport", "peer")
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._transport: asyncio.Transport | None = None
+        self.peer: PeerCred = peer_of(sock)
+
+    def fileno(self) -> int:
+        """Return the descriptor, or -1 once it is closed."""
+        return self._sock.fileno()
+
+    def read_now(self) -> tuple[bytes, bool]:
+        """Return what the kernel already holds, and whether the end (of file, or a read error) was reached.
+
+        Never waits, and reads no more than one piece beyond what was held at the call, however fast the peer writes.
+        It takes the bytes away from the transport: the caller feeds them to the protocol himself.
+        """
+        pieces: list[bytes] = []
+        ended = False
+        try:
+            held = self._held_bytes()
+            while held >= 0:
+                piece = self._sock.recv(_READ_BYTES, socket.MSG_DONTWAIT)
+                if not piece:
+                    ended = True
+                    break
+                pieces.append(piece)
+                held -= len(piece)  # below 0: written after the call, so the peer had not ended by then
+        except BlockingIOError:
+            pass
+        except (OSError, ValueError):
+            ended = True  # also our own end is closed: there is nothing more to come
+        return b"".join(pieces), ended
+
+    async def start(
+        self, loop: asyncio.AbstractEventLoop, protocol_factory: Callable[[], asyncio.BaseProtocol]
+    ) -> asyncio.Transport:
+        """Hand the connection to a protocol of the loop, and return its transport, which then owns the socket."""
+        self._transport, _ = await loop.connect_accepted_socket(protocol_factory, self._sock)
+        return self._transport
+
+    def close(self) -> None:
+        """Close the connection, once started through its transport. May be called twice."""
+        if self._transport is None:
+            self._sock.close()
+        else:
+            self._transport.close()
+
+    def _held_bytes(self) -> int:
+        count = fcntl.ioctl(self._sock.fileno(), termios.FIONREAD, bytes(4))
+        return int.from_bytes(count, sys.byteorder)
+
+
+class Listener:
+    """A listening socket, bound by us, 0600 from its first instant.
+
+    Raises EndpointRefused if the path is too long, in use, or cannot be bound. Setting the mode changes the process's
+    umask for a moment: make it before other threads create files.
+    """
+
+    def __init__(self, address: str, *, backlog: int = 1024) -> None:
+        check_path(address)
+        self.address = address
+        self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            self._sock.setblocking(False)
+            self._bind()
+            self._sock.listen(backlog)
+            self._identity = _identity_of(address)
+        except OSError as error:
+            self._sock.close()
+            raise EndpointRefused(f"cannot listen at {address}: {error.strerror}") from error
+
+    def fileno(self) -> int:
+        """Return the descriptor, or -1 once it is closed."""
+        return self._sock.fileno()
+
+    def accept(self) -> Connection | None:
+        """Return the next connection, or None when nobody waits. Never blocks.
+
+        Raises OSError when descriptors or memory have run out (EMFILE, ENFILE, ENOBUFS, ENOMEM): the client still waits
+        in the backlog, and the caller pauses and tries again later.
+        """
+        while True:
+            try:
+                sock, _ = self._sock.accept()
+            except BlockingIOError:
+                return None
+            except OSError as error:
+                if error.errno in _PASSED_BY:
+                    continue
+                raise
+            sock.setblocking(False)
+            return Connection(sock)
+
+    def start(self, loop: asyncio.AbstractEventLoop, on_ready: Callable[[], object]) -> None:
+        """Call `on_ready` whenever `accept` may succeed, until `stop`."""
+        loop.add_reader(self._sock.fileno(), on_ready)
+
+    def stop(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Call `on_ready` no more; clients wait in the backlog. May be called twice, and before `start`."""
+        if self._sock.fileno() >= 0:
+            loop.remove_reader(self._sock.fileno())
+
+    def close(self) -> None:
+        """Stop listening; the socket file stays. Call `stop` before. May be called twice."""
+        self._sock.close()
+
+    def unlink(self) -> None:
+        """Remove the socket file, if it is still ours: at a clean exit, before `close` and the release of the claim."""
+        try:
+            if _identity_of(self.address) == self._identity:
+                os.unlink(self.address)
+        except FileNotFoundError:
+            pass
+
+    def _bind(self) -> None:
+        before = os.umask(0o177)
+        try:
+            self._sock.bind(self.address)
+        finally:
+            os.umask(before)
+
+
+def connect(address: str, *, timeout_s: float | None) -> Stream:
+    """Return a connection to the launcher at an address, blocking and without a timeout of its own.
+
+    `timeout_s` bounds the wait for a place in the backlog; None waits for ever.
+    Raises NoLauncher if nobody listens, Timeout, or EndpointRefused if the peer is not our own user.
+    """
+    deadline = None if timeout_s is None else time.monotonic() + timeout_s
+    sock = _new_socket(address)
+    try:
+        while not _try_connect(sock, address):
+            if deadline is not None and time.monotonic() >= deadline:
+                raise _backlog_full(address, timeout_s)
+            time.sleep(_BACKLOG_RETRY_S)
+        sock.settimeout(None)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+async def open_connection(
+    loop: asyncio.AbstractEventLoop,
+    address: str,
+    protocol_factory: Callable[[], ProtocolT],
+    *,
+    timeout_s: float | None,
+) -> tuple[asyncio.Transport, ProtocolT]:
+    """Return a transport and its protocol, connected to the launcher at an address.
+
+    `timeout_s` bounds the wait for a place in the backlog; None waits for ever.
+    Raises NoLauncher if nobody listens, Timeout, or EndpointRefused if the peer is not our own user; the protocol is
+    then never made.
+    """
+    import asyncio
+
+    deadline = None if timeout_s is None else loop.time() + timeout_s
+    sock = _new_socket(address)
+    try:
+        while not _try_connect(sock, address):
+            if deadline is not None and loop.time() >= deadline:
+                raise _backlog_full(address, timeout_s)
+            await asyncio.sleep(_BACKLOG_RETRY_S)
+        return await loop.create_unix_connection(protocol_factory, sock=sock)
+    except BaseException:
+        sock.close()
+        raise
+
+
+def _new_socket(address: str) -> socket.socket:
+    check_path(address)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock.setblocking(False)
+    return sock
+
+
+def _try_connect(sock: socket.socket, address: str) -> bool:
+    """Say whether the connection stands, with a peer of our own user; False while the backlog is full."""
+    try:
+        sock.connect(address)
+    except BlockingIOError:
+        return False
+    except (FileNotFoundError, ConnectionRefusedError) as error:
+        raise NoLauncher(f"no launcher listens at {address}") from error
+    except OSError as error:
+        raise EndpointRefused(f"cannot connect to {address}: {error.strerror}") from error
+    uid = peer_of(sock).uid
+    if uid != os.geteuid():
+        raise EndpointRefused(f"the launcher at {address} belongs to uid {uid}, and you are uid {os.geteuid()}")
+    return True
+
+
+def _backlog_full(address: str, timeout_s: float | None) -> Timeout:
+    return Timeout(f"the launcher at {address} took no new connection within {timeout_s} s")
+
+
+def _identity_of(path: str) -> tuple[int, int]:
+    found = os.lstat(path)
+    return found.st_dev, found.st_ino
