@@ -1,0 +1,148 @@
+"""The daemon: claims the folder and the address, builds the parts, serves until told to end, and leaves nothing behind.
+
+Claim (two locks) -> Listener (our own bind) -> Engine + Hub + Acceptor -> serve -> quitting, dead, flush -> exit 0
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import os
+import signal
+import sys
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct
+
+from quarterdeck.config import Config
+from quarterdeck.core.state import Rules, State
+from quarterdeck.core.step import QuitSignalled
+from quarterdeck.drivers.clock import SystemClock
+from quarterdeck.errors import ConfigError
+from quarterdeck.server import logs
+from quarterdeck.server.acceptor import Acceptor
+from quarterdeck.server.engine import Engine, Identity
+from quarterdeck.transport import Listener
+from quarterdeck.transport.endpoint import Claim, address_of, default_data_dir, prepare_folder
+from quarterdeck.version import __version__
+
+log = logging.getLogger("quarterdeck.server")
+
+
+WARM_AFTER_S: Final = 0.5
+"""When what is not needed to answer is imported: after the first clients, before the first trouble."""
+
+
+class Listening(Struct, frozen=True):
+    """What a launcher says once it listens."""
+
+    version: str
+    pid: int
+    endpoint: str
+    run_id: str
+
+
+def run(config: Config, *, data_dir: Path | None, endpoint: str | None, announce: Callable[[Listening], None]) -> int:
+    """Serve until a signal or a `quit` ends it; returns the exit code, 0.
+
+    `data_dir` None is this user's default folder, `endpoint` None the address that belongs to the folder. `announce`
+    is called once the launcher listens. Raises: AlreadyRunning, EndpointRefused.
+    """
+    folder = data_dir or default_data_dir()
+    address = endpoint or address_of(folder, os.environ)
+    logs.configure(config.log_level, config.log_format)
+    raise_descriptor_limit()
+    prepare_folder(os.path.dirname(address))
+    claim = Claim.take(folder, address, version=__version__, pid=os.getpid())
+    try:
+        claim.remove_stale_socket()
+        listener = Listener(address)
+        try:
+            with asyncio.Runner(loop_factory=loop_factory(config.loop)) as runner:
+                runner.run(Daemon(config, listener, announce).serve())
+        finally:
+            listener.unlink()
+            listener.close()
+    finally:
+        claim.release()
+    return 0
+
+
+def loop_factory(wanted: str) -> Callable[[], asyncio.AbstractEventLoop]:
+    """What makes the event loop: uvloop where it is installed or wanted, else asyncio's own.
+
+    Raises: ConfigError where uvloop is wanted and not installed.
+    """
+    if wanted == "asyncio" or sys.platform == "win32":
+        return asyncio.new_event_loop
+    try:
+        import uvloop
+    except ImportError as error:
+        if wanted == "uvloop":
+            raise ConfigError(f"loop=uvloop: {error}") from error
+        return asyncio.new_event_loop
+    return uvloop.new_event_loop
+
+
+def raise_descriptor_limit() -> None:
+    """Allow as many open files as the system lets us: a connection is one (architecture, decision 5)."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    except (ValueError, OSError) as error:  # macOS refuses "unlimited"
+        log.debug("the limit of open files stays as it is: %s", error)
+
+
+class Daemon:
+    """One run of the launcher on one event loop."""
+
+    def __init__(self, config: Config, listener: Listener, announce: Callable[[Listening], None]) -> None:
+        self._config = config
+        self._listener = listener
+        self._announce = announce
+        self._identity = Identity(os.getpid(), __version__, str(uuid.uuid4()))
+
+    async def serve(self) -> None:
+        """Serve until the run is dead and everybody was told."""
+        loop = asyncio.get_running_loop()
+        stopped = asyncio.Event()
+        acceptor = Acceptor(self._listener, self._config, loop)
+        rules = Rules(self._config.limits.exited_processes)
+        engine = Engine(
+            self._config, self._identity, State(rules), SystemClock(), loop=loop, door=acceptor, on_stop=stopped.set
+        )
+        self._heed_signals(loop, engine)
+        acceptor.serve(engine)
+        self._announce(Listening(__version__, os.getpid(), self._listener.address, self._identity.run_id))
+        loop.call_later(WARM_AFTER_S, logs.warm)
+        await stopped.wait()
+        acceptor.close()
+        await self._flush(engine, acceptor)
+        engine.close()
+
+    def _heed_signals(self, loop: asyncio.AbstractEventLoop, engine: Engine) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            observe = functools.partial(engine.observe, QuitSignalled(signal.Signals(number).name))
+            if sys.platform == "win32":
+                signal.signal(number, lambda *_, observe=observe: loop.call_soon_threadsafe(observe))
+            else:
+                loop.add_signal_handler(number, observe)
+
+    async def _flush(self, engine: Engine, acceptor: Acceptor) -> None:
+        """Let what is due go out for a bounded time, then close what is left (protocol, section 7)."""
+        if not engine.peers:
+            return
+        try:
+            await asyncio.wait_for(acceptor.empty.wait(), self._config.limits.shutdown_flush)
+        except TimeoutError:
+            log.warning("%d connections did not take their last lines in time", len(engine.peers))
+            for peer in list(engine.peers):
+                peer.abort()

@@ -1,0 +1,542 @@
+"""Engine: the single writer. One input at a time: stamp, reduce, commit, tell, act.
+
+Inputs that wait at one loop turn share one commit; only after it are events told and replies written, and effects
+come last (architecture, decisions 1 and 2). Queries (`get_events`, `get_snapshot`, `subscribe`) change nothing and
+are answered from history in the order of their connection's commands.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final, Literal, Protocol, cast
+
+from msgspec import Raw
+
+from quarterdeck.config import Config
+from quarterdeck.core.reducer import reduce
+from quarterdeck.core.snapshot import snapshot
+from quarterdeck.core.state import State
+from quarterdeck.core.step import (
+    BeginShutdown,
+    Context,
+    Effect,
+    Input,
+    Observation,
+    Refused,
+    ShutdownFinished,
+    Source,
+    Step,
+    Stop,
+    SyntheticGoodbye,
+    Welcome,
+)
+from quarterdeck.core.step import Pong as PongStep
+from quarterdeck.drivers.clock import Clock
+from quarterdeck.log.ring import Ring
+from quarterdeck.schema import commands as c
+from quarterdeck.schema.events import name_of
+from quarterdeck.schema.replies import Ack, Directive, Error, EventList, Pong, Registered, Shutdown, Snapshot
+from quarterdeck.server.hub import Hub
+from quarterdeck.server.outbox import Due, End, Interest, Render, Turn
+from quarterdeck.server.peer import Peer
+from quarterdeck.server.queries import Unfit, events_after, interest_of, since_of
+from quarterdeck.server.spare import SpareDescriptor
+from quarterdeck.transport import peercred
+from quarterdeck.wire.codec import Malformed, encode_line, encode_lines
+from quarterdeck.wire.connection import Refusal
+
+_INNER: Final = "register: `subscribe."
+SLICES_AT_ONCE: Final = 4
+"""Slices of 64 KiB taken from one connection in a turn: together what a loop reads at once."""
+
+
+class Journal(Protocol):
+    """What the engine asks of a journal: `commit` returns when inputs and events are kept."""
+
+    def commit(self, inputs: list[tuple[Input, Context]], lines: list[bytes]) -> None:
+        """Keep one turn's inputs, each with its context, and the encoded events that came of them."""
+        ...
+
+
+class Door(Protocol):
+    """Who watches connections come and go: the acceptor."""
+
+    def joined(self, peer: Peer) -> Refusal | None:
+        """A connection is up; it is turned away with what is returned."""
+        ...
+
+    def registered(self, peer: Peer) -> None:
+        """A connection registered."""
+        ...
+
+    def left(self, peer: Peer) -> None:
+        """A connection is closed."""
+        ...
+
+
+class Identity:
+    """Who this launcher is in this run."""
+
+    __slots__ = ("pid", "run_id", "version")
+
+    def __init__(self, pid: int, version: str, run_id: str) -> None:
+        self.pid = pid
+        self.version = version
+        self.run_id = run_id
+
+
+class Engine:
+    """Owns the state. `on_stop` is called once the run is dead and everybody was told."""
+
+    def __init__(
+        self,
+        config: Config,
+        identity: Identity,
+        state: State,
+        clock: Clock,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        on_stop: Callable[[], None],
+        door: Door,
+        journal: Journal | None = None,
+    ) -> None:
+        self.config = config
+        self.identity = identity
+        self.state = state
+        self.clock = clock
+        self.hub = Hub(
+            Ring(config.limits.ring_events, config.limits.ring_bytes), self.snapshot, config.limits.write_buffer_bytes
+        )
+        self._loop = loop
+        self._on_stop = on_stop
+        self._door = door
+        self._journal = journal
+        self._spare = SpareDescriptor()
+        self.peers: dict[Peer, None] = {}
+        self._by_pid: dict[int, Peer] = {}
+        self._woken: dict[Peer, None] = {}
+        self._observed: deque[Observation] = deque()
+        self._scheduled = False
+        # What one turn gathered, until it is committed and told:
+        self._inputs: list[tuple[Input, Context]] = []
+        self._lines: list[bytes] = []
+        self._names: list[str] = []
+        self._touched: dict[Peer, None] = {}
+        self._effects: list[Effect] = []
+
+    # --- what the peers and the daemon call
+
+    def joined(self, peer: Peer) -> None:
+        """A connection is up. One that is turned away is so before a byte of it is read."""
+        self.peers[peer] = None
+        refusal = self._door.joined(peer)
+        if refusal is not None:
+            self.refuse(peer, refusal)
+
+    def received(self, peer: Peer) -> None:
+        """A connection sent bytes. Nothing but pings, and nothing else under way for it: answered at once, since they
+        change nothing and its fence is reached; all else waits for the turn.
+        """
+        if peer.caught_up and not peer.inbox and not peer.outbox and not peer.blocked and peer not in self._woken:
+            values = peer.connection.take()
+            lines = self._pongs(peer, values)
+            if lines is None:
+                peer.inbox.extend(values)
+            else:
+                peer.send(lines)
+                if not peer.connection.waiting:
+                    return
+        self.wake(peer)
+
+    def wake(self, peer: Peer) -> None:
+        """A connection has input that may be taken, or ended."""
+        self._woken[peer] = None
+        self._schedule()
+
+    def writable(self, peer: Peer) -> None:
+        """A connection's socket takes bytes again: a turn writes what is due and takes what waited. Not here: the
+        transport calls this in the middle of its own writing, and closing it there would close it twice.
+        """
+        self._touched[peer] = None
+        self.wake(peer)
+
+    def left(self, peer: Peer) -> None:
+        """A connection's socket is closed."""
+        del self.peers[peer]
+        self.hub.leave(peer)
+        peer.outbox.clear()
+        peer.is_rendering = False
+        self.wake(peer)
+        self._door.left(peer)
+
+    def evict(self, peer: Peer) -> None:
+        """A connection was told its last line by the hub."""
+        peer.leaving = True
+        peer.connection.close()
+        self.wake(peer)
+
+    def observe(self, observation: Observation) -> None:
+        """Feed what the server itself saw."""
+        self._observed.append(observation)
+        self._schedule()
+
+    def refuse(self, peer: Peer, refusal: Refusal) -> None:
+        """Turn a connection away that has not registered."""
+        if peer.pid is not None or peer.leaving or peer.gone:
+            return
+        self._refuse(peer, refusal)
+        self._schedule()
+
+    def close(self) -> None:
+        """Give back what the engine itself holds of the system."""
+        self._spare.close()
+
+    def snapshot(self) -> Snapshot:
+        """The state now. Only asked between turns and after a turn's events were told, when it is at the newest
+        version.
+        """
+        return snapshot(self.state, self.identity.run_id)
+
+    # --- a turn
+
+    def _schedule(self) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self.turn)
+
+    def turn(self) -> None:
+        """Handle what waits: reduce all, commit once, tell, act."""
+        self._scheduled = False
+        woken, self._woken = self._woken, {}
+        for peer in woken:
+            self._take(peer)
+        while self._observed:
+            self._reduce(self._observed.popleft(), self._context("launcher"))
+        self._settle()
+
+    def _settle(self) -> None:
+        self._commit_and_tell()
+        touched, self._touched = self._touched, {}
+        for peer in touched:
+            self.hub.pump(peer)
+            if peer.leaving:
+                if not peer.gone and (peer.blocked or peer.outbox):
+                    peer.linger()
+            elif (peer.inbox or peer.connection.waiting) and self._may_take(peer):
+                self.wake(peer)  # what it sent was waiting for these replies to go out
+        effects, self._effects = self._effects, []
+        for effect in effects:
+            self._act(effect)
+
+    def _commit_and_tell(self) -> None:
+        if self._journal is not None and self._inputs:
+            self._journal.commit(self._inputs, self._lines)
+            self._inputs = []
+        if self._lines:
+            lines, names = self._lines, self._names
+            self._lines, self._names = [], []
+            self.hub.tell(lines, names)
+
+    def _take(self, peer: Peer) -> None:
+        """Carry out what one connection has sent, about one read of it, so that no connection keeps the others
+        waiting.
+        """
+        for _ in range(SLICES_AT_ONCE):
+            if not self._may_take(peer):
+                break
+            self._take_slice(peer)
+            if not peer.inbox and not peer.connection.waiting:
+                break
+        if peer.leaving:
+            self._say_goodbye_for(peer, "evicted")
+            self._touched[peer] = None
+        elif peer.inbox or peer.connection.waiting:
+            peer.pause_reading(True)
+            if self._may_take(peer):
+                self.wake(peer)
+        elif peer.ended_input:
+            if not peer.is_rendering:  # what it asked for before it ended shows it alive
+                self._depart(peer)
+        else:
+            peer.pause_reading(False)
+
+    def _take_slice(self, peer: Peer) -> None:
+        if not peer.inbox:
+            peer.inbox.extend(peer.connection.take())
+        while peer.inbox and self._may_take(peer):
+            self._handle(peer, peer.inbox.popleft())
+
+    def _may_take(self, peer: Peer) -> bool:
+        """Whether its next command may be carried out: not behind a snapshot, nor while too many replies wait
+        (section 8).
+        """
+        if peer.leaving or peer.is_rendering:
+            return False
+        limits = self.config.limits
+        return peer.outbox.replies < limits.replies and peer.outbox.bytes < limits.reply_bytes
+
+    def _pongs(self, peer: Peer, values: Sequence[object]) -> bytes | None:
+        """The answer to one slice of input if it is nothing but pings, encoded at once; else None."""
+        if not values or type(values[0]) is not c.Ping or (len(values) > 1 and set(map(type, values)) != {c.Ping}):
+            return None
+        peer.connection.passed()
+        version = self.hub.ring.newest
+        return encode_lines([Pong(ping.nonce, version, ping.id) for ping in cast("Sequence[c.Ping]", values)])
+
+    # --- one input
+
+    def _handle(self, peer: Peer, value: c.Command | Malformed) -> None:
+        """One line of one connection, in the order of protocol section 3.7."""
+        admitted = peer.connection.admit(value)
+        if isinstance(admitted, Refusal):
+            self._refuse(peer, admitted)
+        elif isinstance(admitted, c.Register):
+            self._register(peer, admitted)
+        elif isinstance(admitted, c.Goodbye):
+            self._goodbye(peer, admitted)
+        elif isinstance(admitted, c.GetSnapshot):
+            self._put(peer, Render(admitted.id))
+        elif isinstance(admitted, c.GetEvents):
+            self._get_events(peer, admitted)
+        elif isinstance(admitted, c.Subscribe):
+            self._subscribe(peer, admitted)
+        else:
+            step = self._reduce(admitted, self._context("client", peer))
+            self._answer(peer, admitted.id, step)
+
+    def _context(self, source: Source, peer: Peer | None = None) -> Context:
+        return Context(
+            now=self.clock.now(),
+            now_ms=self.clock.now_ms(),
+            source=source,
+            conn_id=peer.conn_id if peer is not None else None,
+            pid=peer.pid if peer is not None else None,
+            start=peer.start if peer is not None else None,
+            entropy=self.clock.entropy(),
+        )
+
+    def _reduce(self, value: Input, ctx: Context) -> Step:
+        step = reduce(self.state, value, ctx)
+        if self._journal is not None:
+            self._inputs.append((value, ctx))
+        for event in step.events:
+            self._lines.append(encode_line(event))
+            self._names.append(name_of(event))
+        self._effects.extend(step.effects)
+        return step
+
+    def _answer(self, peer: Peer, id: int | str | None, step: Step) -> None:
+        reply = step.reply
+        version = self.state.version
+        if isinstance(reply, Refused):
+            self._refuse(peer, Refusal(reply.code, reply.message, reply.fatal, id))
+        elif isinstance(reply, PongStep):
+            self._put(peer, Due(version, encode_line(Pong(reply.nonce, version, id))))
+        elif id is not None:
+            self._put(peer, Due(version, encode_line(Ack(version, id))))
+
+    def _put(self, peer: Peer, entry: Due | Turn | Render | End) -> None:
+        if peer.gone:
+            return
+        peer.outbox.put(entry)
+        peer.is_rendering = peer.is_rendering or isinstance(entry, Render)
+        self._touched[peer] = None
+
+    def _refuse(self, peer: Peer, refusal: Refusal) -> None:
+        error = Error(refusal.code, refusal.message, refusal.fatal, 0, refusal.id)
+        before = self.state.version
+        self._put(peer, Due(before, encode_line(error)))
+        if refusal.fatal:
+            self._say_goodbye_for(peer, "evicted")
+            self._close(peer, before)
+
+    def _close(self, peer: Peer, fence: int | None = None) -> None:
+        """Nothing more is taken from this connection; what it is due goes out, then it is closed."""
+        peer.leaving = True
+        peer.connection.close()
+        peer.inbox.clear()
+        self._put(peer, End(self.state.version if fence is None else fence))
+
+    # --- a connection's life
+
+    def _register(self, peer: Peer, command: c.Register) -> None:
+        """Members, identity, state, in this order: what is refused before the reducer has changed nothing."""
+        wanted = command.subscribe
+        try:
+            interest = interest_of(wanted, _INNER) if wanted is not None else None
+            start, wrong = self._identify(peer, command)
+            if wrong is not None:
+                self._refuse(peer, Refusal(wrong.code, wrong.message, True, command.id))
+                return
+            since = since_of(wanted, self.identity.run_id, self.state.version, _INNER) if wanted is not None else None
+        except Unfit as unfit:
+            self._refuse_unfit(peer, unfit, command.id)
+            return
+        self._end_stale(command.pid, start)
+        before = self.state.version
+        peer.start = start
+        ctx = Context(
+            self.clock.now(), self.clock.now_ms(), "client", peer.conn_id, command.pid, start, self.clock.entropy()
+        )
+        step = self._reduce(command, ctx)
+        if not isinstance(step.reply, Welcome):
+            self._answer(peer, command.id, step)
+            return
+        self._welcome(peer, command, step.reply)
+        if wanted is None or interest is None:
+            self.hub.follow(peer, Interest(), before)
+        elif wanted.snapshot:
+            self._put(peer, Render(None, interest))
+        else:
+            self._put(peer, Turn(0, interest, before if since is None else since))
+
+    def _identify(self, peer: Peer, command: c.Register) -> tuple[int | None, Refused | None]:
+        """The start time of the claimed pid, and what is wrong with the claim; both are free to ask where nothing is
+        checked. Out of descriptors the one kept in reserve is lent to the look-up.
+        """
+        if self.config.pid_check == "off":
+            return None, self._identity_wrong(peer, command)
+        try:
+            return peercred.start_time(command.pid), self._identity_wrong(peer, command)
+        except OSError:
+            with self._spare.lent():
+                return peercred.start_time(command.pid), self._identity_wrong(peer, command)
+
+    def _identity_wrong(self, peer: Peer, command: c.Register) -> Refused | None:
+        """Whether the kernel contradicts the claimed pid or role (protocol, section 9)."""
+        real = peer.link.peer.pid if self.config.pid_check == "on" else None
+        if real is not None and real != command.pid and not peercred.is_or_descends(command.pid, real):
+            return Refused("pid_mismatch", f"pid {command.pid} is neither the peer, pid {real}, nor its descendant")
+        if self.config.roles == "proven" and command.kind == "host":
+            return Refused("forbidden", "roles=proven: only the launcher's own child may register as host")
+        return None
+
+    def _end_stale(self, pid: int, start: int | None) -> None:
+        """Before a pid is refused as registered already: has that connection ended, or that process (section 3.2)?"""
+        old = self._by_pid.get(pid)
+        if old is None:
+            return
+        old.read_now()
+        while (old.inbox or old.connection.waiting) and not old.leaving and (old.ended_input or self._may_take(old)):
+            if not old.inbox:
+                old.inbox.extend(old.connection.take())
+            self._handle(old, old.inbox.popleft())
+        is_another = start is not None and old.start is not None and start != old.start
+        if not old.leaving and (old.ended_input or is_another):
+            if old.is_rendering:
+                self._commit_and_tell()
+                self.hub.pump(old)
+            self._depart(old)
+
+    def _welcome(self, peer: Peer, command: c.Register, reply: Welcome) -> None:
+        """The registration stands. Without a subscription of its own, its events come first; with one, after
+        `registered`.
+        """
+        peer.connection.registered()
+        peer.pid = command.pid
+        self._by_pid[command.pid] = peer
+        self._door.registered(peer)
+        registered = Registered(
+            client_id=reply.client_id,
+            launcher_pid=self.identity.pid,
+            launcher_version=self.identity.version,
+            version=self.state.version,
+            run_id=self.identity.run_id,
+            protocol=1,
+            max_line_bytes=self.config.limits.max_line_bytes,
+            id=command.id,
+        )
+        self._put(peer, Due(self.state.version if command.subscribe is None else 0, encode_line(registered)))
+
+    def _goodbye(self, peer: Peer, command: c.Goodbye) -> None:
+        """The leaver is due all before its goodbye, every event of its goodbye, and the ack."""
+        before, first = self.state.version, len(self._lines)
+        pid = peer.pid
+        self._reduce(command, self._context("client", peer))
+        lines = b"".join(self._lines[first:])
+        if command.id is not None:
+            lines += encode_line(Ack(self.state.version, command.id))
+        self._forget(peer, pid)
+        self._put(peer, Due(before, lines))
+        self._close(peer, before)
+
+    def _depart(self, peer: Peer) -> None:
+        """Its input ended: a synthetic goodbye if it was registered, and what it was due before that goes out."""
+        before = self.state.version
+        self._say_goodbye_for(peer, "disconnected")
+        self._close(peer, before)
+
+    def _say_goodbye_for(self, peer: Peer, reason: Literal["disconnected", "evicted"]) -> None:
+        """The synthetic goodbye, if there is a registration that it ends."""
+        if peer.pid is not None:
+            ctx = self._context("launcher", peer)
+            self._forget(peer, peer.pid)
+            self._reduce(SyntheticGoodbye(reason), ctx)
+
+    def _forget(self, peer: Peer, pid: int | None) -> None:
+        peer.pid = None
+        if pid is not None and self._by_pid.get(pid) is peer:
+            del self._by_pid[pid]
+
+    # --- queries
+
+    def _get_events(self, peer: Peer, command: c.GetEvents) -> None:
+        # Events of this very turn are not in history yet: they go there before anything is answered from it.
+        self._commit_and_tell()
+        ring = self.hub.ring
+        try:
+            since = since_of(command, self.identity.run_id, ring.newest, "get_events: `") or 0
+        except Unfit as unfit:
+            self._refuse_unfit(peer, unfit, command.id)
+            return
+        lines = events_after(ring, since, command.limit or 1000, self.config.limits.event_list_bytes)
+        reply = EventList(
+            events=tuple(Raw(line[:-1]) for line in lines),
+            version=ring.newest,
+            truncated=since < ring.floor,
+            oldest=ring.oldest,
+            id=command.id,
+        )
+        self._put(peer, Due(ring.newest, encode_line(reply)))
+
+    def _subscribe(self, peer: Peer, command: c.Subscribe) -> None:
+        try:
+            interest = interest_of(command, "subscribe: `")
+            since = since_of(command, self.identity.run_id, self.state.version, "subscribe: `")
+        except Unfit as unfit:
+            self._refuse_unfit(peer, unfit, command.id)
+            return
+        if command.snapshot:
+            self._put(peer, Render(command.id, interest))
+        else:
+            self._put(peer, Turn(self.state.version, interest, since, command.id))
+
+    def _refuse_unfit(self, peer: Peer, unfit: Unfit, id: int | str | None) -> None:
+        if unfit.code == "invalid_command":
+            self._refuse(peer, peer.connection.refuse_bad("invalid_command", str(unfit), id))
+        else:
+            self._refuse(peer, Refusal(unfit.code, str(unfit), False, id))
+
+    # --- effects
+
+    def _act(self, effect: Effect) -> None:
+        if isinstance(effect, BeginShutdown):
+            self._direct_all(Shutdown(effect.reason, effect.grace_ms))
+            self.observe(ShutdownFinished())
+        elif isinstance(effect, Stop):
+            self._by_pid.clear()
+            for peer in list(self.peers):
+                if not peer.leaving:
+                    peer.pid = None
+                    self._close(peer)
+                    self.hub.pump(peer)
+            self._on_stop()
+
+    def _direct_all(self, directive: Directive) -> None:
+        """Tell every registered client what the launcher asks of it."""
+        line = encode_line(directive)
+        for peer in list(self._by_pid.values()):
+            peer.outbox.put(Due(self.state.version, line))
+            self.hub.pump(peer)

@@ -1,0 +1,323 @@
+"""Hub: subscribers are cursors into history; each event is encoded once and written to whoever is due it (protocol,
+section 8).
+
+`tell` appends a turn's events and pumps those that are due something; `pump` writes to one connection what its socket
+takes: the stream up to the next reply's fence, that reply, and so on. A connection that takes no more is left alone
+until it does; a slow one costs a number. When its next version is no longer held it is told by `lagged`, then as it
+chose.
+
+Subscribers with the same filter form a group. While no event of a turn concerns a group, its caught-up members are
+not touched at all: `Group.position` moves for all of them, so a command costs the same beside one or a thousand
+silent connections.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from quarterdeck.log.ring import Ring
+from quarterdeck.schema.replies import Bookmark, Error, Lagged, Snapshot, Subscribed
+from quarterdeck.server.outbox import Due, End, Entry, Interest, Outbox, Render, Turn
+from quarterdeck.wire.codec import encode_line, encode_value
+
+BOOKMARK_AFTER: Final = 1024
+"""Events filtered out before a subscriber is sent a `bookmark` (protocol, section 6)."""
+
+
+CHUNKS_KEPT: Final = 16
+"""Joined chunks kept for readers at the same place: enough for a crowd that keeps up, little when everybody is
+elsewhere.
+"""
+
+
+def nowhere(lines: bytes) -> None:
+    """Where there is no socket, yet or any more."""
+
+
+class Subscriber(ABC):
+    """Where one connection stands in the stream. `cursor` None: no stream goes to it yet."""
+
+    __slots__ = ("blocked", "caught_up", "cursor", "filtered", "group", "interest", "outbox", "send")
+
+    def __init__(self) -> None:
+        self.cursor: int | None = None
+        self.interest = Interest()
+        self.filtered = 0  # events filtered out since the last line of the stream
+        self.outbox = Outbox()
+        self.blocked = False  # the socket takes no more
+        self.caught_up = False  # at the group's position, in so far as nothing that concerned the group came since
+        self.group: Group | None = None
+        self.send: Callable[[bytes], None] = (
+            nowhere  # hands bytes to the socket; `blocked` is set where it took not all
+        )
+
+    @abstractmethod
+    def ended(self) -> None:
+        """Everything due was written: close."""
+
+    @abstractmethod
+    def rendered(self) -> None:
+        """A snapshot went out: the commands behind it may be taken."""
+
+    @abstractmethod
+    def lost_too_much(self) -> None:
+        """It chose to be disconnected rather than to miss events, and was told so."""
+
+
+class Group:
+    """The subscribers of one filter."""
+
+    __slots__ = ("bookmark_due", "members", "names", "position")
+
+    def __init__(self, names: frozenset[str] | None, position: int) -> None:
+        self.names = names
+        self.members: dict[Subscriber, None] = {}
+        self.position = position
+        self.bookmark_due = position + BOOKMARK_AFTER
+
+
+Chunk = tuple[bytes, int, int]
+"""Encoded lines, the cursor after them, and the count of events filtered out since the last of them."""
+
+
+class Hub:
+    """The fan-out."""
+
+    def __init__(self, ring: Ring, snapshot: Callable[[], Snapshot], write_bytes: int) -> None:
+        self.ring = ring
+        self._snapshot = snapshot
+        self._write_bytes = write_bytes
+        self._groups: dict[frozenset[str] | None, Group] = {}
+        self._chunks: dict[tuple[int, int, frozenset[str] | None, int], Chunk] = {}
+        self._rendered: tuple[int, bytes] = (-1, b"")
+
+    def tell(self, lines: Sequence[bytes], names: Sequence[str]) -> None:
+        """Append encoded events to history and write them to everybody who is due them."""
+        before = self.ring.newest
+        self.ring.extend(lines, names)
+        self._chunks.clear()
+        head = self.ring.newest
+        told = frozenset(names)
+        joined = b"".join(lines)
+        for group in list(self._groups.values()):
+            if group.names is None or told <= group.names:
+                self._tell_all(group, before, head, joined)
+            elif head >= group.bookmark_due or not group.names.isdisjoint(told):
+                group.bookmark_due = head + BOOKMARK_AFTER
+                for subscriber in list(group.members):
+                    self.pump(subscriber)
+            group.position = head
+
+    def _tell_all(self, group: Group, before: int, head: int, joined: bytes) -> None:
+        """Every event of the turn concerns this group: who is caught up is sent all of them at once, the others are
+        pumped.
+        """
+        group.bookmark_due = head + BOOKMARK_AFTER
+        is_short = len(joined) <= self._write_bytes and before == group.position
+        for subscriber in list(group.members):
+            if is_short and self._is_plain(subscriber, before):
+                subscriber.cursor = head
+                subscriber.filtered = 0
+                subscriber.send(joined)
+                if subscriber.blocked:
+                    subscriber.caught_up = False
+            else:
+                self.pump(subscriber)
+
+    def _is_plain(self, subscriber: Subscriber, before: int) -> bool:
+        """Whether it is due exactly this turn's events, and may be sent them. One that came over from another group in
+        this very turn was pumped already: its cursor says so.
+        """
+        cursor = subscriber.cursor
+        if subscriber.blocked or subscriber.outbox.entries or not subscriber.caught_up:
+            return False
+        return cursor is not None and cursor <= before
+
+    def leave(self, subscriber: Subscriber) -> None:
+        """No stream goes to this connection any more."""
+        group = subscriber.group
+        if group is not None:
+            del group.members[subscriber]
+            if not group.members:
+                del self._groups[group.names]
+        subscriber.group = None
+        subscriber.cursor = None
+        subscriber.caught_up = False
+
+    def follow(self, subscriber: Subscriber, interest: Interest, cursor: int) -> None:
+        """Begin to follow the stream after `cursor`, in place of any earlier subscription."""
+        self.leave(subscriber)
+        group = self._groups.get(interest.names)
+        if group is None:
+            group = self._groups[interest.names] = Group(interest.names, self.ring.newest)
+        group.members[subscriber] = None
+        subscriber.group = group
+        subscriber.interest = interest
+        subscriber.cursor = cursor
+        subscriber.filtered = 0
+        subscriber.caught_up = False
+
+    def pump(self, subscriber: Subscriber) -> None:
+        """Write what this connection is due, as far as its socket takes it."""
+        if subscriber.caught_up:
+            self._move_with_group(subscriber)
+            subscriber.caught_up = False
+        if subscriber.blocked:
+            return
+        parts: list[bytes] = []
+        size = 0
+        while True:
+            part = self._next_part(subscriber)
+            if part is None:
+                break
+            parts.append(part)
+            size += len(part)
+            if size >= self._write_bytes:
+                subscriber.send(b"".join(parts))
+                if subscriber.blocked:
+                    return
+                parts.clear()
+                size = 0
+        if parts:
+            subscriber.send(parts[0] if len(parts) == 1 else b"".join(parts))
+        if not subscriber.blocked:
+            self._rest(subscriber)
+
+    def _move_with_group(self, subscriber: Subscriber) -> None:
+        """What came since this subscriber was pumped and did not concern its group is behind it."""
+        assert subscriber.group is not None
+        assert subscriber.cursor is not None
+        passed = subscriber.group.position - subscriber.cursor
+        if passed > 0:
+            subscriber.cursor += passed
+            subscriber.filtered += passed
+
+    def _rest(self, subscriber: Subscriber) -> None:
+        """All is written: end it if that is due, else it stands with its group."""
+        entries = subscriber.outbox.entries
+        if entries and isinstance(entries[0], End):
+            self.leave(subscriber)
+            subscriber.outbox.clear()
+            subscriber.ended()
+            return
+        group = subscriber.group
+        if group is not None:
+            subscriber.caught_up = True
+            assert subscriber.cursor is not None
+            group.bookmark_due = min(group.bookmark_due, subscriber.cursor + BOOKMARK_AFTER - subscriber.filtered)
+
+    def _next_part(self, subscriber: Subscriber) -> bytes | None:
+        """The next lines due, or None where nothing is (or nothing is left but the end)."""
+        entries = subscriber.outbox.entries
+        while True:
+            entry = entries[0] if entries else None
+            cursor = subscriber.cursor
+            if cursor is not None:
+                fence = self.ring.newest if entry is None else self._fence_of(entry, cursor)
+                if cursor < fence:
+                    if cursor < self.ring.floor:
+                        return self._lag(subscriber, cursor)
+                    part = self._stream(subscriber, cursor, fence)
+                    if part:
+                        return part
+                    continue
+            if entry is None or isinstance(entry, End):
+                return None
+            return self._put_out(subscriber, entry)
+
+    def _fence_of(self, entry: Entry, cursor: int) -> int:
+        """How far the stream goes before this entry."""
+        if isinstance(entry, Render):
+            return self.ring.newest
+        if isinstance(entry, Turn) and entry.since is not None:
+            return cursor  # a jump: what the earlier subscription was still due is asked for anew
+        return entry.fence
+
+    def _put_out(self, subscriber: Subscriber, entry: Due | Turn | Render) -> bytes:
+        subscriber.outbox.took()
+        if isinstance(entry, Due):
+            return entry.lines
+        if isinstance(entry, Render):
+            subscriber.rendered()
+            snapshot = self._render(entry.id if entry.interest is None else None)
+            if entry.interest is None:
+                return snapshot
+            return snapshot + self._begin(subscriber, entry.interest, self.ring.newest, entry.id)
+        since = entry.fence if entry.since is None else entry.since
+        return self._begin(subscriber, entry.interest, since, entry.id)
+
+    def _begin(self, subscriber: Subscriber, interest: Interest, cursor: int, id: int | str | None) -> bytes:
+        self.follow(subscriber, interest, cursor)
+        return encode_line(Subscribed(cursor, cursor < self.ring.floor, id))
+
+    def _lag(self, subscriber: Subscriber, cursor: int) -> bytes:
+        """Tell the exact range that is gone, then do as the subscriber chose."""
+        first, head = cursor + 1, self.ring.newest
+        slow = subscriber.interest.slow
+        to = self.ring.floor if slow == "gap" else head
+        line = encode_line(Lagged(first, to, to))
+        subscriber.cursor = to
+        subscriber.filtered = 0
+        if slow == "snapshot":
+            return line + self._render(None)
+        if slow == "disconnect":
+            subscriber.outbox.clear()
+            what = f"events {first} to {head} were lost, and this subscription does not go on without them"
+            subscriber.outbox.put(Due(head, encode_line(Error("lagging", what, True, 0))))
+            subscriber.outbox.put(End(head))
+            subscriber.lost_too_much()
+        return line
+
+    def _render(self, id: int | str | None) -> bytes:
+        """The snapshot's line; the rendering is kept while the version stands, only the id is another."""
+        version = self.ring.newest
+        if self._rendered[0] != version:
+            self._rendered = (version, encode_line(self._snapshot()))
+        line = self._rendered[1]
+        if id is None:
+            return line
+        return line[:-2] + b',"id":' + encode_value(id) + b"}\n"
+
+    def _stream(self, subscriber: Subscriber, cursor: int, to: int) -> bytes:
+        names = subscriber.interest.names
+        key = (cursor, to, names, subscriber.filtered)
+        chunk = self._chunks.get(key)
+        if chunk is None:
+            if len(self._chunks) >= CHUNKS_KEPT:
+                self._chunks.clear()
+            chunk = self._chunks[key] = (
+                self._all(cursor, to) if names is None else self._some(cursor, to, names, subscriber.filtered)
+            )
+        lines, subscriber.cursor, subscriber.filtered = chunk
+        return lines
+
+    def _all(self, cursor: int, to: int) -> Chunk:
+        lines = self.ring.lines(cursor, min(to, cursor + 4096))
+        size = 0
+        for count, line in enumerate(lines):
+            size += len(line)
+            if size > self._write_bytes and count:
+                lines = lines[:count]
+                break
+        return b"".join(lines), cursor + len(lines), 0
+
+    def _some(self, cursor: int, to: int, names: frozenset[str], filtered: int) -> Chunk:
+        parts: list[bytes] = []
+        size = 0
+        lines = self.ring.lines(cursor, to)
+        for line, name in zip(lines, self.ring.names(cursor, to), strict=True):
+            if name in names:
+                size += len(line)
+                if size > self._write_bytes and parts:
+                    break
+                parts.append(line)
+                filtered = 0
+            else:
+                filtered += 1
+                if filtered >= BOOKMARK_AFTER:
+                    parts.append(encode_line(Bookmark(cursor + 1)))
+                    filtered = 0
+            cursor += 1
+        return b"".join(parts), cursor, filtered

@@ -1,0 +1,185 @@
+"""Peer: one connection of the server; asyncio.Protocol around wire.ServerConnection, and a Subscriber of the hub.
+
+It moves bytes and keeps the marks of its life; what a command does is the engine's. Reading pauses while commands
+wait that may not be taken yet; then the kernel's buffer, and so the client's own send, fills up: back-pressure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Protocol, cast
+
+from quarterdeck.schema.commands import Command
+from quarterdeck.server.hub import Subscriber, nowhere
+from quarterdeck.transport import Connection
+from quarterdeck.wire.codec import Malformed
+from quarterdeck.wire.connection import ServerConnection
+
+
+class Owner(Protocol):
+    """What a peer reports to: the engine."""
+
+    def joined(self, peer: Peer) -> None:
+        """The connection is up."""
+        ...
+
+    def received(self, peer: Peer) -> None:
+        """It sent bytes."""
+        ...
+
+    def wake(self, peer: Peer) -> None:
+        """It has input that may be taken now, or its end was seen."""
+        ...
+
+    def writable(self, peer: Peer) -> None:
+        """Its socket takes bytes again."""
+        ...
+
+    def evict(self, peer: Peer) -> None:
+        """It was told its last line; its registration ends."""
+        ...
+
+    def left(self, peer: Peer) -> None:
+        """Its socket is closed."""
+        ...
+
+
+class Peer(Subscriber, asyncio.Protocol):
+    """One connection. `pid` is its live registration, none before and after."""
+
+    __slots__ = (
+        "_linger",
+        "_linger_s",
+        "_reading_paused",
+        "conn_id",
+        "connection",
+        "ended_input",
+        "gone",
+        "inbox",
+        "is_rendering",
+        "leaving",
+        "link",
+        "owner",
+        "pid",
+        "start",
+        "transport",
+    )
+
+    def __init__(
+        self, owner: Owner, link: Connection, connection: ServerConnection, conn_id: int, linger_s: float
+    ) -> None:
+        super().__init__()
+        self.owner = owner
+        self.link = link
+        self.connection = connection
+        self.conn_id = conn_id
+        self.pid: int | None = None
+        self.start: int | None = None
+        self.inbox: deque[Command | Malformed] = deque()  # decoded, not yet taken
+        self.is_rendering = False  # a snapshot is due: later commands wait for it
+        self.ended_input = False  # end of file was seen, or a read error
+        self.leaving = False  # nothing more is taken from it; what is due goes out, then it is closed
+        self.gone = False  # the socket is closed
+        self.transport: asyncio.Transport | None = None
+        self._linger: asyncio.TimerHandle | None = None
+        self._linger_s = linger_s
+        self._reading_paused = False
+
+    # --- the transport calls these
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The socket is ours."""
+        self.transport = transport = cast(asyncio.Transport, transport)  # uvloop's own is none by inheritance
+        # No bytes are buffered beyond the one write that did not fit: `blocked` means the kernel's buffer is full.
+        transport.set_write_buffer_limits(high=0, low=0)
+        self.send = transport.write
+        self.owner.joined(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes came."""
+        if not self.leaving:
+            self.connection.receive(data)
+            self.owner.received(self)
+
+    def eof_received(self) -> bool:
+        """The client will send no more; what it is due still goes out, so the transport stays open."""
+        self.ended_input = True
+        self.owner.wake(self)
+        return True
+
+    def pause_writing(self) -> None:
+        """The kernel's buffer is full."""
+        self.blocked = True
+
+    def resume_writing(self) -> None:
+        """All that was written is with the kernel."""
+        self.blocked = False
+        if self._linger is not None:
+            self.linger()  # progress: the time begins anew
+        self.owner.writable(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The socket is about to be closed: what the kernel still holds is read first, for it may hold a goodbye."""
+        self.gone = True
+        self.ended_input = True
+        self.send = nowhere
+        if not self.leaving:
+            self.read_now()
+        self.stop_lingering()
+        self.owner.left(self)
+
+    # --- the engine calls these
+
+    def read_now(self) -> None:
+        """Take what the kernel holds at this moment, without waiting."""
+        received, ended = self.link.read_now()
+        if received and not self.leaving:
+            self.connection.receive(received)
+        self.ended_input = self.ended_input or ended
+
+    def pause_reading(self, pause: bool) -> None:
+        """Stop or resume reading; asking twice changes nothing."""
+        if pause is self._reading_paused or self.transport is None or self.gone or self.transport.is_closing():
+            return
+        if self.ended_input:
+            return
+        self._reading_paused = pause
+        if pause:
+            self.transport.pause_reading()
+        else:
+            self.transport.resume_reading()
+
+    def linger(self) -> None:
+        """Give up if the last bytes make no progress for a while."""
+        self.stop_lingering()
+        if not self.gone:
+            self._linger = asyncio.get_running_loop().call_later(self._linger_s, self.abort)
+
+    def stop_lingering(self) -> None:
+        """The end is certain."""
+        if self._linger is not None:
+            self._linger.cancel()
+            self._linger = None
+
+    def abort(self) -> None:
+        """Close now, whatever is still due."""
+        if self.transport is not None and not self.gone:
+            self.transport.abort()
+
+    # --- the hub calls these
+
+    def ended(self) -> None:
+        """All is written: close. Unread input would turn the client's end of file into a reset, so it is read first."""
+        self.link.read_now()
+        if self.transport is not None and not self.gone:
+            self.transport.close()
+
+    def rendered(self) -> None:
+        """The snapshot went out: its later commands may be taken."""
+        self.is_rendering = False
+        self.owner.wake(self)
+
+    def lost_too_much(self) -> None:
+        """It was told `lagging`."""
+        self.owner.evict(self)

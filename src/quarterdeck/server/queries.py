@@ -1,0 +1,68 @@
+"""What queries ask of history: which events, from where, and does that fit this run (protocol, sections 2 and 4)."""
+
+from __future__ import annotations
+
+import functools
+from typing import Literal
+
+from quarterdeck.log.ring import Ring
+from quarterdeck.schema.commands import GetEvents, Subscribe, Subscription
+from quarterdeck.schema.events import EVENT_NAMES
+from quarterdeck.schema.patterns import matches
+from quarterdeck.server.outbox import Interest
+
+
+class Unfit(Exception):
+    """Raised when a query does not fit this run; `code` is the error code of its answer."""
+
+    def __init__(self, code: Literal["invalid_command", "unknown_run"], what: str) -> None:
+        self.code: Literal["invalid_command", "unknown_run"] = code
+        super().__init__(what)
+
+
+def interest_of(wanted: Subscription | Subscribe, where: str, known: frozenset[str] = EVENT_NAMES) -> Interest:
+    """The event names that a subscription's names and patterns stand for; `where` is the command and the path of its
+    members.
+
+    Raises: Unfit where a name without `*` is no event.
+    """
+    slow = wanted.slow or "gap"
+    if wanted.events is None:
+        return Interest(None, slow)
+    for index, pattern in enumerate(wanted.events):
+        if "*" not in pattern and pattern not in known:
+            raise Unfit("invalid_command", f"{where}events[{index}]`: no event is called {pattern!r}")
+    return Interest(_names_of(wanted.events, known), slow)
+
+
+@functools.lru_cache(maxsize=256)
+def _names_of(patterns: tuple[str, ...], known: frozenset[str]) -> frozenset[str] | None:
+    """What patterns stand for, None for everything; clients of one kind ask the same, so the answers are kept."""
+    names = frozenset(name for name in known if any(matches(pattern, name) for pattern in patterns))
+    return None if names == known else names
+
+
+def since_of(wanted: Subscription | Subscribe | GetEvents, run_id: str, head: int, where: str) -> int | None:
+    """The cursor that a query begins at, if it names one.
+
+    Raises: Unfit where it belongs to another run (compared first), or lies above the head.
+    """
+    if wanted.run_id is not None and wanted.run_id != run_id:
+        raise Unfit("unknown_run", f"{where}run_id`: this run is {run_id}, not {wanted.run_id}")
+    if wanted.since is not None and wanted.since > head:
+        raise Unfit("invalid_command", f"{where}since`: {wanted.since} is above the newest version, {head}")
+    return wanted.since
+
+
+def events_after(ring: Ring, since: int, limit: int, bytes_max: int) -> list[bytes]:
+    """The encoded events after `since` that are held: up to `limit`, up to `bytes_max` bytes together, at least one
+    if any.
+    """
+    first = max(since, ring.floor)
+    lines = ring.lines(first, min(ring.newest, first + limit))
+    size = 0
+    for count, line in enumerate(lines):
+        size += len(line)
+        if size > bytes_max and count:
+            return lines[:count]
+    return lines
