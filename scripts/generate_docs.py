@@ -1,15 +1,16 @@
-"""Write the tables of the documentation from the sources: every setting and limit, every line of the protocol, every state.
+"""Write the tables of the documentation from the sources: settings, limits, every line of the protocol, every state.
 
     python scripts/generate_docs.py            write docs/limits.md and docs/protocol-tables.md
     python scripts/generate_docs.py --check    only say whether they are current (exit code 1 if not)
 
-A test does the latter. What a table says comes from the code: bounds from the types, words from the docstrings, states from
-the tables that the machines run by. Only what no type can say is written here, and checked to cover the whole vocabulary.
+A test does the latter. What a table says comes from the code: bounds from the types, words from the docstrings, states
+from the tables that the machines run by. Only what no type can say is written here.
 """
 
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, Literal, get_args, get_origin
@@ -36,8 +37,14 @@ REPLY_OF: Final[dict[type, str]] = {
 """Direct replies other than `ack`."""
 
 ERRORS: Final[dict[str, tuple[str, str]]] = {
-    "invalid_command": ("no, but the last of `limits.bad_lines` in a row", "the line is no command, or a member of it is wrong"),
-    "line_too_long": ("no, but the last of `limits.bad_lines` in a row", "the line is longer than `limits.max_line_bytes`"),
+    "invalid_command": (
+        "no, but the last of `limits.bad_lines` in a row",
+        "the line is no command, or a member of it is wrong",
+    ),
+    "line_too_long": (
+        "no, but the last of `limits.bad_lines` in a row",
+        "the line is longer than `limits.max_line_bytes`",
+    ),
     "not_registered": ("for all but queries and directives", "something came before `register`"),
     "already_registered": ("if the pid is another connection's", "the connection, or the pid, is registered already"),
     "forbidden": ("in answer to `register`", "not for this kind of client"),
@@ -90,8 +97,11 @@ def limits_page() -> str:
     limits = [setting for setting in describe() if setting.key.startswith("limits.")]
     return _page(
         "# Settings and limits",
-        "Given to `quarterdeck serve` as `--set KEY=VALUE`, each as often as needed; the last one of a key counts. Sizes are bytes, times\n"
-        "seconds. The `limits.` of a limit may be left out. A value out of range is refused at the start, by name.",
+        _prose(
+            "Given to `quarterdeck serve` as `--set KEY=VALUE`, each as often as needed; the last one of a key "
+            "counts. Sizes are bytes, times seconds. The `limits.` of a limit may be left out. A value out of "
+            "range is refused at the start, by name."
+        ),
         "## Settings",
         _table(
             ("key", "default", "values", "what it is"),
@@ -107,12 +117,17 @@ def tables_page() -> str:
     """docs/protocol-tables.md."""
     return _page(
         "# Tables of the protocol",
-        "Every line of protocol version 1 with its members, as the code defines them; the rules are in [protocol.md](protocol.md), the same\n"
-        "as JSON Schema comes from `quarterdeck schema`. An optional member is marked `?`: it may be left out, or be null. A text holds at\n"
-        "least one character where nothing else is said; lengths count characters.",
+        _prose(
+            "Every line of protocol version 1 with its members, as the code defines them; the rules are in "
+            "[protocol.md](protocol.md), the same as JSON Schema comes from `quarterdeck schema`. An optional "
+            "member is marked `?`: it may be left out, or be null. Lengths of texts count characters."
+        ),
         "## Commands",
-        "Every command may also carry `id?`, an integer of -2^53…2^53 or a text of 0…64. One without a reply of its own is answered by `ack` if it\n"
-        "has an `id`. *Not served yet* means: checked like any other, then answered by error `internal`; nothing changes.",
+        _prose(
+            "Every command may also carry `id?`, an integer of -2^53…2^53 or a text of 0…64. One without a "
+            "reply of its own is answered by `ack` if it has an `id`. *Not served yet*: checked like any other,"
+            " then answered by error `internal`."
+        ),
         _table(("`cmd`", "what it asks", "members", "who", "reply"), map(_command_row, commands.COMMAND_TYPES)),
         "## Stream events",
         "Every stream event also has `version`. A member without a value is null.",
@@ -134,7 +149,10 @@ def tables_page() -> str:
         _admitted_table(),
         _connection_diagram(),
         "### Launcher",
-        "The first host moves `starting` to `running`, `quit` or a signal either of them to `quitting`; when everybody was told, it is `dead`.",
+        _prose(
+            "The first host moves `starting` to `running`, `quit` or a signal either of them to `quitting`; "
+            "when everybody was told, it is `dead`."
+        ),
         _diagram((phase, after) for phase, following in NEXT.items() for after in following),
     )
 
@@ -291,15 +309,17 @@ def _number(value: int) -> str:
 
 def _admitted_table() -> str:
     classes = list(dict.fromkeys(verdict for verdicts in ADMITTED.values() for verdict in verdicts))
-    rows = (
-        (phase.value, *(VERDICTS[verdicts[name]] for name in classes)) for phase, verdicts in ADMITTED.items()
-    )
+    rows = ((phase.value, *(VERDICTS[verdicts[name]] for name in classes)) for phase, verdicts in ADMITTED.items())
     return _table(("phase", *(CLASS_WORDS[name] for name in classes)), rows)
 
 
 def _connection_diagram() -> str:
     new, registered, closed = (phase.value for phase in (Phase.NEW, Phase.REGISTERED, Phase.CLOSED))
-    words = {(new, registered): "register", (new, closed): "fatal error, end of file", (registered, closed): "goodbye, fatal error, end of file"}
+    words = {
+        (new, registered): "register",
+        (new, closed): "fatal error, end of file",
+        (registered, closed): "goodbye, fatal error, end of file",
+    }
     return _diagram(words, words)
 
 
@@ -319,6 +339,10 @@ def _diagram(moves: Iterable[tuple[str, str]], words: dict[tuple[str, str], str]
 
 def _page(title: str, *parts: str) -> str:
     return "\n\n".join([title, NOTICE, *parts]) + "\n"
+
+
+def _prose(text: str) -> str:
+    return textwrap.fill(text, width=120, break_long_words=False, break_on_hyphens=False)
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -1,0 +1,78 @@
+"""Quarterdeck: a launcher that owns the truth about a multi-process application, and serves it on a local socket.
+
+These are the public names, and nothing else is. They are imported when they are asked for, so that `import quarterdeck`
+costs nothing and a blocking client never pays for asyncio.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from quarterdeck.client.aio import Client, connect
+    from quarterdeck.client.blocking import BlockingClient, connect_blocking
+    from quarterdeck.client.cursor import Cursor, RunChanged
+    from quarterdeck.core.mirror import Mirror
+    from quarterdeck.errors import (
+        AlreadyRunning,
+        CommandRefused,
+        ConfigError,
+        ConnectionLost,
+        EndpointError,
+        EndpointRefused,
+        LocalProtocolError,
+        NoLauncher,
+        ProtocolError,
+        QuarterdeckError,
+        RemoteProtocolError,
+        Timeout,
+        Unsupported,
+    )
+    from quarterdeck.version import __version__
+
+_HOMES: Final = {
+    "Client": "quarterdeck.client.aio",
+    "connect": "quarterdeck.client.aio",
+    "BlockingClient": "quarterdeck.client.blocking",
+    "connect_blocking": "quarterdeck.client.blocking",
+    "Cursor": "quarterdeck.client.cursor",
+    "RunChanged": "quarterdeck.client.cursor",
+    "Mirror": "quarterdeck.core.mirror",
+    "__version__": "quarterdeck.version",
+}
+"""Where a name is; every other one is an exception."""
+
+__all__ = [
+    "AlreadyRunning",
+    "BlockingClient",
+    "Client",
+    "CommandRefused",
+    "ConfigError",
+    "ConnectionLost",
+    "Cursor",
+    "EndpointError",
+    "EndpointRefused",
+    "LocalProtocolError",
+    "Mirror",
+    "NoLauncher",
+    "ProtocolError",
+    "QuarterdeckError",
+    "RemoteProtocolError",
+    "RunChanged",
+    "Timeout",
+    "Unsupported",
+    "__version__",
+    "connect",
+    "connect_blocking",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES.get(name, "quarterdeck.errors")), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,54 @@
+"""Clients: the async and the blocking front over one session (`quarterdeck.connect`, `quarterdeck.connect_blocking`).
+
+Names are imported when they are asked for, so that a blocking client never pays for asyncio.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from quarterdeck.client.aio import Client, connect
+    from quarterdeck.client.blocking import BlockingClient, connect_blocking
+    from quarterdeck.client.cursor import Cursor, RunChanged, Told
+    from quarterdeck.client.front import find_endpoint
+    from quarterdeck.transport.endpoint import default_data_dir
+    from quarterdeck.wire.codec import Unknown
+
+_HOMES: Final = {
+    "BlockingClient": "quarterdeck.client.blocking",
+    "Client": "quarterdeck.client.aio",
+    "Cursor": "quarterdeck.client.cursor",
+    "RunChanged": "quarterdeck.client.cursor",
+    "Told": "quarterdeck.client.cursor",
+    "Unknown": "quarterdeck.wire.codec",
+    "connect": "quarterdeck.client.aio",
+    "connect_blocking": "quarterdeck.client.blocking",
+    "default_data_dir": "quarterdeck.transport.endpoint",
+    "find_endpoint": "quarterdeck.client.front",
+}
+
+__all__ = [
+    "BlockingClient",
+    "Client",
+    "Cursor",
+    "RunChanged",
+    "Told",
+    "Unknown",
+    "connect",
+    "connect_blocking",
+    "default_data_dir",
+    "find_endpoint",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(home), name)
+
+
+def __dir__() -> list[str]:
+    return __all__
