@@ -1,0 +1,56 @@
+"""The command line: how it begins, and how every error becomes one line and an exit code.
+
+Rules: nothing is imported here that not every command needs, click included. `ping` alone, which scripts ask again
+and again, does without it, and so takes a third less time.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from quarterdeck.errors import QuarterdeckError
+from quarterdeck.ui.exits import Exit, Failure, failure_of
+from quarterdeck.ui.screen import close_quietly
+from quarterdeck.ui.text import safe
+
+INTERRUPTED: Final = 130
+"""128 + SIGINT, as shells say it."""
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run a command line (default: the process's own) and return the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # whatever the locale cannot write is escaped, never an error
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        return _run(sys.argv[1:] if args is None else args)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of our output has seen enough
+        close_quietly(sys.stdout)
+        return Exit.DONE
+    except (Failure, QuarterdeckError) as error:
+        failure = error if isinstance(error, Failure) else failure_of(error)
+        return _complain(str(failure), failure.code)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _complain(f"the system refused: {where}{error.strerror or error}", Exit.FAILED)
+
+
+def _run(args: Sequence[str]) -> int:
+    if list(args) == ["ping"]:
+        from quarterdeck.ui.pings import show_pings
+
+        show_pings({}, 1, as_json=False)
+        return Exit.DONE
+    from quarterdeck.ui.group import run
+
+    return run(args)
+
+
+def _complain(text: str, code: int) -> int:
+    sys.stderr.write(f"quarterdeck: {safe(text)}\n")
+    sys.stderr.flush()
+    return code

@@ -1,0 +1,80 @@
+"""quarterdeck serve: be the launcher.
+
+Rules: one line on standard output when it listens, and nothing else, so that whoever started it can wait for that line.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+from quarterdeck.ui.command import Address, Command, data_dir_option, endpoint_option
+from quarterdeck.ui.screen import standard_output
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from quarterdeck.server.daemon import Listening
+
+EXAMPLES = (
+    ("quarterdeck serve", "This user's launcher, in the foreground, until Ctrl-C, SIGTERM or quarterdeck quit."),
+    ("quarterdeck serve --data-dir ~/app", "A launcher of its own for one application."),
+    ("quarterdeck serve --set pid_check=off", "Change a setting; an unknown one is refused with the right ones."),
+)
+
+
+class ServeCommand(Command):
+    """The command with the table of settings in its help."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, then the settings as the configuration describes them."""
+        super().format_options(ctx, formatter)
+        from quarterdeck.config import describe
+
+        with formatter.section("Settings"):
+            formatter.write_dl([(f"{row.key}={row.default}", row.what) for row in describe()])
+
+
+@click.command("serve", cls=ServeCommand, examples=EXAMPLES)
+@data_dir_option
+@endpoint_option
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a setting. May be given again.")
+@click.pass_context
+def command(ctx: click.Context, data_dir: str | None, endpoint: str | None, settings: tuple[str, ...]) -> int:
+    """Run a launcher until it is told to quit.
+
+    Prints one line when it listens: version, pid, endpoint and run. A second launcher for the same folder or address
+    fails at once with exit code 3. Where --endpoint and --data-dir are not given, QUARTERDECK_ENDPOINT decides the
+    address.
+    """
+    from quarterdeck.config import Config
+    from quarterdeck.server.daemon import run
+
+    given = Address(endpoint, data_dir)
+    before = ctx.find_root().obj
+    if given == (None, None) and isinstance(before, Address):
+        given = before
+    config = Config.from_settings(list(settings))
+    return run(config, data_dir=_folder(given), endpoint=_address(given), announce=announce)
+
+
+def announce(listening: Listening) -> None:
+    """Say that clients may come."""
+    who = f"quarterdeck {listening.version} listening pid={listening.pid}"
+    standard_output().line(f"{who} endpoint={listening.endpoint} run={listening.run_id}")
+
+
+def _folder(given: Address) -> Path | None:
+    """The data folder; None: this user's default one."""
+    from pathlib import Path
+
+    return None if given.data_dir is None else Path(given.data_dir)
+
+
+def _address(given: Address) -> str | None:
+    """The address to listen at; None: the one that belongs to the data folder."""
+    if given.endpoint is not None or given.data_dir is not None:
+        return given.endpoint
+    return os.environ.get("QUARTERDECK_ENDPOINT") or None

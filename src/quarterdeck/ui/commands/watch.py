@@ -1,0 +1,131 @@
+"""quarterdeck watch: the stream of events, live.
+
+Rules: each line is flushed when it is shown. What was missed is told, never passed over: a lag with its range,
+another run of the launcher with its id. The launcher may go and come back meanwhile: the client resumes from its
+cursor.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from quarterdeck.errors import Timeout
+from quarterdeck.ui.command import Address, Command, address_options
+from quarterdeck.ui.exits import Exit, Failure
+from quarterdeck.ui.screen import Screen, standard_output
+
+if TYPE_CHECKING:
+    from quarterdeck.client import Told
+    from quarterdeck.client.blocking import BlockingClient
+
+EXAMPLES = (
+    ("quarterdeck watch", "Everything, from now on, until Ctrl-C."),
+    ("quarterdeck watch 'process_*' published", "Only what matches a name or a pattern."),
+    ("quarterdeck watch --since 0 --for 1", "What this run has told so far, as far back as it is held."),
+    ("quarterdeck watch --json --count 1 'process_exited'", "Wait for the next process that leaves."),
+)
+
+
+@click.command("watch", cls=Command, examples=EXAMPLES)
+@click.argument("globs", nargs=-1, metavar="[GLOB]...")
+@click.option("--since", type=click.IntRange(min=0), metavar="VERSION", help="Begin after this version, not now.")
+@click.option("--run", metavar="RUN_ID", help="The run that VERSION belongs to. [default: the one that runs now]")
+@click.option("--count", type=click.IntRange(min=1), metavar="N", help="End after N events.")
+@click.option("--for", "seconds", type=click.FloatRange(min=0), metavar="SECONDS", help="End after so many seconds.")
+@click.option("--json", "as_json", is_flag=True, help="Print each event as the line of JSON that it is.")
+@address_options
+def command(
+    address: Address,
+    globs: tuple[str, ...],
+    since: int | None,
+    run: str | None,
+    count: int | None,
+    seconds: float | None,
+    as_json: bool,
+) -> None:
+    """Print events as they happen: one sentence each, behind its version; with --json one line of JSON each.
+
+    GLOB is an event's name or a pattern with `*`; without one, every event. It ends by Ctrl-C or SIGTERM (exit code
+    0), --count or --for. Lines of JSON are the protocol's own; only "lagged" and "run_changed" tell of this connection.
+    """
+    if run is not None and since is None:
+        raise click.UsageError("--run says what --since counts: give both")
+    show = _Lines(standard_output(), as_json)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # to be told to end is no crash: it says goodbye
+    try:
+        with _connected(address, globs or ("*",), since, run) as client:
+            for event in _limited(client, globs, count, seconds):
+                show(event)
+    except KeyboardInterrupt:
+        return
+
+
+def _connected(address: Address, globs: tuple[str, ...], since: int | None, run: str | None) -> BlockingClient:
+    from quarterdeck.client import Cursor, connect_blocking
+
+    options = address.options()
+    if since is None or run is not None:
+        cursor = None if since is None or run is None else Cursor(run, since)
+        return connect_blocking(kind="tool", name="watch", events=globs, since=cursor, **options)
+    client = connect_blocking(kind="tool", name="watch", events=(), **options)
+    client.subscribe(*globs, since=Cursor(client.run_id, since))
+    return client
+
+
+def _limited(
+    client: BlockingClient, globs: tuple[str, ...], count: int | None, seconds: float | None
+) -> Iterator[Told]:
+    """The client's events up to the limits; ends when the launcher has gone for good."""
+    deadline = None if seconds is None else monotonic() + seconds
+    shown = 0
+    events = client.events(*globs, timeout_s=seconds)
+    while count is None or shown < count:
+        if deadline is not None and monotonic() >= deadline:
+            return
+        try:
+            event = next(events, None)
+        except Timeout:
+            return
+        if event is None:
+            raise Failure("the launcher closed the connection", Exit.FAILED)
+        shown += 1
+        yield event
+
+
+class _Lines:
+    """Shows each event as a line."""
+
+    def __init__(self, screen: Screen, as_json: bool) -> None:
+        self._screen = screen
+        self._as_json = as_json
+
+    def __call__(self, event: Told) -> None:
+        from quarterdeck.ui import sentences
+
+        if self._as_json:
+            self._screen.raw(_as_json(event))
+        else:
+            self._screen.line(sentences.numbered(event), sentences.colour(event))
+
+
+def _as_json(event: Told) -> bytes:
+    import msgspec
+
+    from quarterdeck.client import RunChanged, Unknown
+
+    members: Any = event
+    if isinstance(event, Unknown):
+        members = event.members
+    elif isinstance(event, RunChanged):
+        members = {
+            "event": "run_changed",
+            "old_run_id": event.old_run_id,
+            "new_run_id": event.new_run_id,
+            "version": event.snapshot.version,
+        }
+    return msgspec.json.encode(members)

@@ -1,0 +1,78 @@
+"""The exit codes, and what an error says: one line, what, why and what to do.
+
+Rules: 0 done, 1 failed, 2 wrong usage or setting, 3 already running, 4 no launcher. `wrap` passes its program's code
+on, or 128 + N where signal N ended it, and says 126 and 127 as shells do.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from quarterdeck.errors import (
+    AlreadyRunning,
+    CommandRefused,
+    ConfigError,
+    ConnectionLost,
+    NoLauncher,
+    QuarterdeckError,
+    Timeout,
+)
+
+
+class Exit(IntEnum):
+    """What a command's exit code says."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    ALREADY_RUNNING = 3
+    NO_LAUNCHER = 4
+    NOT_EXECUTABLE = 126
+    NOT_FOUND = 127
+
+
+class Failure(Exception):
+    """Raised by a command that ends with an error: `code` is the exit code, the text one line for the user."""
+
+    def __init__(self, text: str, code: int = Exit.FAILED) -> None:
+        self.code = int(code)
+        super().__init__(text)
+
+
+_CODES: dict[type[QuarterdeckError], Exit] = {
+    AlreadyRunning: Exit.ALREADY_RUNNING,
+    ConfigError: Exit.USAGE,
+    NoLauncher: Exit.NO_LAUNCHER,
+}
+
+_REMEDIES: dict[type[QuarterdeckError], str] = {
+    AlreadyRunning: "use that one, end it (quarterdeck quit), or choose another folder (--data-dir)",
+    NoLauncher: "start one (quarterdeck serve), or say where it is (--endpoint, --data-dir or QUARTERDECK_ENDPOINT)",
+    ConnectionLost: "see whether it still runs (quarterdeck ping)",
+    Timeout: "the launcher may be stopped or overloaded (quarterdeck ping)",
+}
+
+_REFUSALS: dict[str, str] = {
+    "pid_mismatch": "run it in the launcher's own process namespace, or serve with --set pid_check=off",
+    "permission_denied": "run it as the user that the launcher runs as",
+    "too_many_connections": "end clients that are not needed, or raise the launcher's limit",
+    "shutting_down": "start a launcher when this one has gone",
+}
+
+
+def failure_of(error: QuarterdeckError) -> Failure:
+    """What the user is told about an error of ours."""
+    kind = type(error)
+    if isinstance(error, CommandRefused):
+        remedy = _REFUSALS.get(error.code)
+    else:
+        remedy = _REMEDIES.get(kind)
+    text = str(error)
+    if remedy is not None and not _says_remedy(text):
+        text = f"{text.rstrip('.')}; {remedy}"
+    return Failure(text, _CODES.get(kind, Exit.FAILED))
+
+
+def _says_remedy(text: str) -> bool:
+    """Whether the error names a command or a flag already."""
+    return "quarterdeck " in text or "--" in text

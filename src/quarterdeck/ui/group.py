@@ -1,0 +1,96 @@
+"""The group: the commands, where they are, and what click says turned into ours.
+
+Rules: a command's file is imported when the command is called, so that none pays for what another needs. Commands
+raise; only `cli.main` prints errors.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, Final
+
+import click
+
+from quarterdeck.ui.command import CONTEXT, Address, data_dir_option, endpoint_option
+from quarterdeck.ui.exits import Exit, Failure
+from quarterdeck.ui.screen import close_quietly
+from quarterdeck.version import __version__
+
+COMMAND_NAMES: Final = (
+    "serve",
+    "quit",
+    "endpoint",
+    "ping",
+    "snapshot",
+    "ps",
+    "watch",
+    "send",
+    "publish",
+    "wrap",
+    "schema",
+    "completion",
+    "demo",
+)
+"""In the order in which help shows them; each is a file of `commands`."""
+
+
+class Commands(click.Group):
+    """A group that imports a command when it is asked for it."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in the table's order."""
+        return list(COMMAND_NAMES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, imported now; None where there is none."""
+        if cmd_name not in COMMAND_NAMES:
+            return None
+        found: click.Command = import_module(f"quarterdeck.ui.commands.{cmd_name}").command
+        return found
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; a reader of our output who has seen enough (`| head`) ends it quietly.
+
+        Here and not in `main`, because click would make it exit code 1.
+        """
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            close_quietly(sys.stdout)
+            return Exit.DONE
+
+
+@click.group(cls=Commands, context_settings=CONTEXT, invoke_without_command=True)
+@endpoint_option
+@data_dir_option
+@click.version_option(__version__, "--version", prog_name="quarterdeck", message="%(prog)s %(version)s")
+@click.pass_context
+def quarterdeck(ctx: click.Context, endpoint: str | None, data_dir: str | None) -> None:
+    """A launcher that owns the truth about a multi-process application and serves it on a local socket.
+
+    The launcher is found by --endpoint, by --data-dir, by QUARTERDECK_ENDPOINT, or in the default data folder, in
+    this order.
+
+    Exit codes: 0 done, 1 failed, 2 wrong usage or setting, 3 a launcher is already running, 4 no launcher.
+    """
+    ctx.obj = Address(endpoint, data_dir)
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+def run(args: Sequence[str]) -> int:
+    """Run a command line and return its exit code. Raises: Failure for wrong usage; what the command raises."""
+    try:
+        return int(quarterdeck.main(args, prog_name="quarterdeck", standalone_mode=False) or Exit.DONE)
+    except click.Abort:
+        raise KeyboardInterrupt from None
+    except click.ClickException as error:
+        raise Failure(_usage(error), error.exit_code) from None
+
+
+def _usage(error: click.ClickException) -> str:
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    path = context.command_path if context is not None else "quarterdeck"
+    return f"{error.format_message().rstrip('.')}; see: {path} --help"

@@ -1,0 +1,66 @@
+"""The reference of the command line, docs/cli.md: every command's help as it is.
+
+Written anew by `python -m quarterdeck.ui.reference > docs/cli.md`; a test sees that it is current.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import Final
+
+import click
+
+from quarterdeck.ui.command import CONTEXT
+from quarterdeck.ui.group import quarterdeck
+
+WIDTH: Final = 100
+
+HEAD: Final = """\
+# Command line
+
+Written by `python -m quarterdeck.ui.reference > docs/cli.md`; change the commands, not this file.
+
+Every command finds the launcher by `--endpoint`, by `--data-dir`, by the environment's `QUARTERDECK_ENDPOINT`, or in
+the
+default data folder, in this order. The flags may stand before or after the command's name.
+
+| exit code | meaning |
+|---|---|
+| 0 | done |
+| 1 | failed; the line on standard error says why |
+| 2 | wrong usage, or a wrong setting |
+| 3 | a launcher is already running |
+| 4 | no launcher |
+
+`wrap` passes on its program's exit code, 128 + N where signal N ended it, and says 127 where there is no such program
+and 126 where it cannot be executed. Ctrl-C ends a command with 130, except `watch` and `serve`, which end with 0.
+
+On a terminal there are colours (not with `NO_COLOR`), and whatever in a name, topic or status would control the
+terminal is shown as an escape. Piped, each event, process or answer is one plain line, written when it is known.
+"""
+
+
+def render() -> str:
+    """The whole file."""
+    context = click.Context(quarterdeck, info_name="quarterdeck", terminal_width=WIDTH, **CONTEXT)
+    sections = [HEAD, _section("quarterdeck", quarterdeck.get_help(context))]
+    sections += [_section(f"quarterdeck {name}", text) for name, text in _helps(context)]
+    return "\n".join(sections)
+
+
+def _helps(parent: click.Context) -> Iterator[tuple[str, str]]:
+    for name in quarterdeck.list_commands(parent):
+        command = quarterdeck.get_command(parent, name)
+        assert command is not None
+        context = click.Context(command, info_name=name, parent=parent, **command.context_settings)
+        yield name, command.get_help(context)
+
+
+def _section(title: str, text: str) -> str:
+    lines = "\n".join(line.rstrip() for line in text.splitlines())
+    return f"## {title}\n\n```text\n{lines}\n```\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(render())

@@ -1,0 +1,75 @@
+"""Standard output: colours and tables on a terminal, plain lines when piped, quiet when the reader has gone.
+
+Rules: everything shown passes `text.safe` here, whatever was done before; nothing is read as markup. Each line is
+flushed, so that who reads a pipe sees it when it happened. rich is imported for a terminal only.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TextIO
+
+from quarterdeck.ui.text import columns, safe
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+class Screen:
+    """Where a command shows what it has to say."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+        self.is_terminal = stream.isatty()
+        self._console: Console | None = None
+
+    def line(self, text: str, style: str = "") -> None:
+        """Show one line; `style` is a colour or `bold`, for terminals."""
+        if style and self.is_terminal:
+            self._show_in_colour(text, style)
+        else:
+            self.stream.write(safe(text) + "\n")
+        self.stream.flush()
+
+    def raw(self, line: bytes) -> None:
+        """Write one line of JSON, given without its newline: as it is when piped, on a terminal made safe."""
+        if self.is_terminal:
+            self.line(line.decode("utf-8", "replace"))
+        else:
+            self.stream.buffer.write(line + b"\n")
+            self.stream.flush()
+
+    def table(self, headings: Sequence[str], rows: Sequence[Sequence[str]], styles: Sequence[str] = ()) -> None:
+        """Show rows in aligned columns; `styles` has one a row, for terminals."""
+        rows = [[safe(cell) for cell in row] for row in rows]
+        widths = [max(map(columns, column)) for column in zip(headings, *rows, strict=True)]
+        self.line(_aligned(headings, widths), "bold")
+        for number, row in enumerate(rows):
+            self.line(_aligned(row, widths), styles[number] if styles else "")
+
+    def _show_in_colour(self, text: str, style: str) -> None:
+        from rich.text import Text
+
+        if self._console is None:
+            from rich.console import Console
+
+            self._console = Console(file=self.stream, highlight=False, markup=False, emoji=False, soft_wrap=True)
+        self._console.print(Text(safe(text), style=style))
+
+
+def close_quietly(stream: TextIO) -> None:
+    """Turn a stream whose reader has gone to nowhere, so that the last flush at exit does not fail again."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
+def standard_output() -> Screen:
+    """The process's own."""
+    return Screen(sys.stdout)
+
+
+def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
+    return "  ".join(cell + " " * (width - columns(cell)) for cell, width in zip(cells, widths, strict=True)).rstrip()

@@ -1,0 +1,160 @@
+"""The group: help, exit codes, one line an error, and a quick start."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from quarterdeck.errors import (
+    AlreadyRunning,
+    CommandRefused,
+    ConfigError,
+    ConnectionLost,
+    EndpointRefused,
+    NoLauncher,
+    QuarterdeckError,
+    Timeout,
+)
+from quarterdeck.ui import group
+from quarterdeck.ui.command import CONTEXT, Command
+from quarterdeck.ui.exits import failure_of
+from quarterdeck.version import __version__
+from tests.ui.running import COMMAND, Launcher, environ, run
+
+CLIENTS = [
+    ("ping",),
+    ("snapshot",),
+    ("ps",),
+    ("watch",),
+    ("watch", "--since", "0"),
+    ("send", '{"cmd":"ping","nonce":1}'),
+    ("publish", "topic", "1"),
+    ("quit",),
+    ("wrap", "--", "true"),
+]
+
+
+def commands() -> list[Command]:
+    context = click.Context(group.quarterdeck)
+    found = [group.quarterdeck.get_command(context, name) for name in group.quarterdeck.list_commands(context)]
+    return [command for command in found if isinstance(command, Command)]
+
+
+def test_the_version_is_the_package_s() -> None:
+    done = run("--version")
+    assert (done.returncode, done.stdout) == (0, f"quarterdeck {__version__}\n")
+
+
+def test_without_a_command_it_shows_the_help() -> None:
+    done = run()
+    assert done.returncode == 0
+    assert done.stdout == run("--help").stdout
+    assert all(f"  {name} " in done.stdout for name in group.COMMAND_NAMES)
+
+
+@pytest.mark.parametrize("command", commands(), ids=lambda command: command.name)
+def test_help_has_examples(command: Command) -> None:
+    text = command.get_help(click.Context(command, **CONTEXT))
+    assert command.examples
+    for line, purpose in command.examples:
+        assert line in text
+        assert purpose in text
+
+
+def test_every_command_of_the_table_is_one_of_ours() -> None:
+    assert [command.name for command in commands()] == list(group.COMMAND_NAMES)
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (("frobnicate",), "No such command"),
+        (("ping", "--frobnicate"), "see: quarterdeck ping --help"),
+        (("ping", "-n", "0"), "see: quarterdeck ping --help"),
+        (("publish", "topic"), "Missing argument"),
+        (("publish", "topic", "hello"), "not JSON"),
+        (("watch", "--run", "x"), "--since"),
+        (("watch", "--since", "-1"), "see: quarterdeck watch --help"),
+        (("send",), "see: quarterdeck send --help"),
+        (("wrap",), "see: quarterdeck wrap --help"),
+        (("serve", "--set", "nonsense=1"), "nonsense"),
+        (("serve", "--set", "nonsense"), "KEY=VALUE"),
+        (("completion", "tcsh"), "see: quarterdeck completion --help"),
+        (("quit", "--reason", "boredom"), "see: quarterdeck quit --help"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_code_2(args: tuple[str, ...], words: str) -> None:
+    done = run(*args)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("quarterdeck: ")
+    assert words in done.stderr
+
+
+@pytest.mark.parametrize("args", CLIENTS, ids=" ".join)
+def test_without_a_launcher_it_is_one_line_and_code_4(args: tuple[str, ...], folder: Path) -> None:
+    done = run(*args, endpoint=str(folder / "nobody.sock"))
+    assert (done.returncode, done.stdout) == (4, "")
+    assert done.stderr.count("\n") == 1
+    assert "quarterdeck serve" in done.stderr
+    assert str(folder / "nobody.sock") in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (NoLauncher("nobody listens at /x"), 4, "start one (quarterdeck serve)"),
+        (AlreadyRunning(7, "1", "/x"), 3, "pid 7"),
+        (ConfigError("a: expected b"), 2, "expected b"),
+        (EndpointRefused("/x is a link"), 1, "/x is a link"),
+        (CommandRefused("pid_mismatch", "pid 7 is not you", fatal=True), 1, "pid_check=off"),
+        (CommandRefused("internal", "no"), 1, "internal: no"),
+        (ConnectionLost("it went"), 1, "quarterdeck ping"),
+        (Timeout("no answer in 10 s"), 1, "no answer in 10 s"),
+    ],
+)
+def test_an_error_says_what_and_what_to_do(error: QuarterdeckError, code: int, words: str) -> None:
+    failure = failure_of(error)
+    assert failure.code == code
+    assert words in str(failure)
+    assert "\n" not in str(failure)
+
+
+def test_flags_beat_the_environment_before_and_after_the_command(shared: Launcher, folder: Path) -> None:
+    nobody = str(folder / "nobody.sock")
+    assert run("ping", "--endpoint", shared.endpoint, endpoint=nobody).returncode == 0
+    assert run("--endpoint", shared.endpoint, "ping", endpoint=nobody).returncode == 0
+    assert run("--endpoint", nobody, "ping", "--endpoint", shared.endpoint).returncode == 0
+    assert run("ping", "--data-dir", str(folder), endpoint=shared.endpoint).returncode == 4
+
+
+@pytest.mark.parametrize(("args", "with_click"), [(("ping",), False), (("ping", "--json"), True)])
+def test_ping_imports_nothing_that_it_does_not_need(shared: Launcher, args: tuple[str, ...], with_click: bool) -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", *COMMAND[1:], *args],
+        capture_output=True,
+        text=True,
+        env=environ(shared.endpoint),
+        check=True,
+    )
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert ("click" in imported) == with_click
+    unwanted = ("asyncio", "rich", "psutil", "structlog", "platformdirs", "uvloop", "sqlite3", "subprocess", "random")
+    assert not imported & {*unwanted, "quarterdeck.server", "quarterdeck.core.reducer", "quarterdeck.ui.sentences"}
+
+
+def test_a_reader_who_has_seen_enough_ends_it_quietly(shared: Launcher) -> None:
+    watcher = shared.start("watch", "--since", "0", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert watcher.stdout is not None
+    assert watcher.stdout.readline()
+    watcher.stdout.close()
+    while watcher.poll() is None:
+        shared.run("publish", "more", "1")
+    assert watcher.returncode == 0
+    assert watcher.stderr is not None
+    assert watcher.stderr.read() == ""
+    watcher.stderr.close()

@@ -1,0 +1,90 @@
+"""serve: the line that says it listens, the only launcher, and a clean end."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from quarterdeck.config import describe
+from quarterdeck.version import __version__
+from tests.ui.running import PATIENCE_S, Launcher, run, start
+
+UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+
+
+def test_it_says_version_pid_endpoint_and_run(launcher: Launcher) -> None:
+    expected = f"quarterdeck {__version__} listening pid={launcher.pid} endpoint={launcher.endpoint} run="
+    assert re.fullmatch(re.escape(expected) + UUID + "\n", launcher.line)
+
+
+def test_a_second_one_fails_with_3_and_names_the_first(launcher: Launcher) -> None:
+    done = run("serve", "--data-dir", str(launcher.folder), "--endpoint", launcher.endpoint)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr.count("\n") == 1
+    assert f"pid {launcher.pid}" in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_with_0_and_it_leaves_no_socket(launcher: Launcher, number: signal.Signals) -> None:
+    launcher.process.send_signal(number)
+    assert launcher.process.wait(PATIENCE_S) == 0
+    assert not os.path.exists(launcher.endpoint)
+
+
+def test_a_setting_reaches_the_launcher(folder: Path) -> None:
+    launcher = Launcher(folder, "--set", "limits.payload_bytes=4")
+    try:
+        done = launcher.run("publish", "topic", '"too long"')
+    finally:
+        assert launcher.stop() == 0
+    assert done.returncode == 1
+    assert done.stdout == ""
+
+
+def test_the_help_lists_every_setting() -> None:
+    shown = run("serve", "--help").stdout.split()
+    assert all(f"{setting.key}={setting.default}" in shown for setting in describe())
+
+
+def test_an_endpoint_that_cannot_be_used_is_one_line_and_code_1(folder: Path) -> None:
+    done = run("serve", "--data-dir", str(folder), "--endpoint", str(folder / ("x" * 200)))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.count("\n") == 1
+    assert "bytes" in done.stderr
+
+
+def listens_at(*args: str, endpoint: str | None = None) -> str:
+    """Where a launcher with these flags listens."""
+    process = start("serve", *args, endpoint=endpoint, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    with process.stdout as stdout:
+        line = stdout.readline()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE_S) == 0
+    return re.split(r" endpoint=| run=", line)[1]
+
+
+@pytest.fixture
+def runtime(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A runtime folder of the test's own, so that no lock file is left in the user's."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
+    return folder
+
+
+@pytest.mark.usefixtures("runtime")
+def test_an_explicit_data_folder_beats_the_environment(folder: Path) -> None:
+    there = str(folder / "environment.sock")
+    assert (
+        listens_at("--data-dir", str(folder), endpoint=there)
+        == run("endpoint", "--data-dir", str(folder)).stdout.strip()
+    )
+
+
+def test_an_explicit_endpoint_beats_the_data_folder(folder: Path) -> None:
+    here = str(folder / "flag.sock")
+    assert listens_at("--data-dir", str(folder), "--endpoint", here) == here
