@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from msgspec import Raw
+
 from quarterdeck.schema.commands import COMMAND_NAMES, Command, GetEvents, Ping, Publish, Register, Subscribe
 from quarterdeck.schema.events import Published
 from quarterdeck.schema.replies import DIRECTIVE_NAMES, Ack, Pong, Shutdown
@@ -166,7 +167,9 @@ def test_an_endless_text_full_of_escaped_quotes_costs_its_length() -> None:
 # --- numbers
 
 
-@pytest.mark.parametrize("number", [b"1.0", b"1e2", b"1E2", b"0.0", b"-1", b"18446744073709551616", b"1e400", b"9" * 5000])
+@pytest.mark.parametrize(
+    "number", [b"1.0", b"1e2", b"1E2", b"0.0", b"-1", b"18446744073709551616", b"1e400", b"9" * 5000]
+)
 def test_what_is_no_u64_is_refused(number: bytes) -> None:
     value = refused(b'{"cmd":"ping","nonce":' + number + b"}")
     assert value.cmd == "ping"
@@ -308,7 +311,9 @@ def test_a_directive_keeps_its_name_so_that_it_can_be_called_misrouted(cmd: str)
     assert (value.cmd, value.id) == (cmd, "x")
 
 
-@pytest.mark.parametrize("cmd", ["fly", "Ping", "tick", "Tick", "SyntheticGoodbye", "synthetic_goodbye", "observation", ""])
+@pytest.mark.parametrize(
+    "cmd", ["fly", "Ping", "tick", "Tick", "SyntheticGoodbye", "synthetic_goodbye", "observation", ""]
+)
 def test_another_word_is_no_command(cmd: str) -> None:
     value = refused(f'{{"cmd":"{cmd}","id":1}}'.encode())
     assert (value.cmd, value.id) == (None, 1)
@@ -334,7 +339,7 @@ def payload(text: bytes) -> bytes:
     [
         (b"null", b"null"),
         (b' { "a" : [ 1 , 2 ] } ', b'{"a":[1,2]}'),
-        (b'"\\u2603\\u00e9\\ud83d\\ude00"', "\"☃é😀\"".encode()),
+        (b'"\\u2603\\u00e9\\ud83d\\ude00"', '"☃é😀"'.encode()),
         (b'"\\/\\n\\u0001"', b'"/\\n\\u0001"'),
         (b'{"\\u00e9":1}', '{"é":1}'.encode()),
         (b"9223372036854775808", b"9223372036854775808"),
@@ -402,7 +407,16 @@ def test_an_event_that_is_not_known_is_kept_with_its_version() -> None:
 
 @pytest.mark.parametrize(
     "line",
-    [b"", b"[]", b"1", b"{}", b'{"event":5}', b'{"event":"pong","version":1}', b'{"event":"pong","nonce":"x","version":1}', b"{"],
+    [
+        b"",
+        b"[]",
+        b"1",
+        b"{}",
+        b'{"event":5}',
+        b'{"event":"pong","version":1}',
+        b'{"event":"pong","nonce":"x","version":1}',
+        b"{",
+    ],
 )
 def test_a_line_of_the_launcher_that_is_none_is_an_error(line: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):

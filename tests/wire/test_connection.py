@@ -1,12 +1,22 @@
-"""Who may say what when (protocol, section 3): the table, bad lines in a row, and what is checked of payload and status."""
+"""Who may say what when (protocol, section 3): the table, bad lines in a row, what is checked of payload and status."""
 
 from __future__ import annotations
 
 import msgspec
 import pytest
 from msgspec import Raw
+
 from quarterdeck.errors import LocalProtocolError, RemoteProtocolError
-from quarterdeck.schema.commands import COMMAND_NAMES, QUERY_NAMES, Command, Goodbye, Ping, Publish, Register, ReportStatus
+from quarterdeck.schema.commands import (
+    COMMAND_NAMES,
+    QUERY_NAMES,
+    Command,
+    Goodbye,
+    Ping,
+    Publish,
+    Register,
+    ReportStatus,
+)
 from quarterdeck.schema.replies import DIRECTIVE_NAMES, Pong, Shutdown
 from quarterdeck.wire.codec import CommandDecoder, Malformed, Unknown
 from quarterdeck.wire.connection import (
@@ -18,7 +28,6 @@ from quarterdeck.wire.connection import (
     Refusal,
     ServerConnection,
 )
-
 from tests.schema.samples import COMMANDS
 
 BOUNDS = Bounds(line_bytes_max=4096, bad_lines_in_a_row_max=100, payload_bytes_max=65_536, status_bytes_max=16_384)
@@ -141,7 +150,10 @@ def test_the_hundredth_bad_line_in_a_row_is_fatal() -> None:
 def test_too_long_lines_count_too() -> None:
     end = connection(Phase.REGISTERED)
     verdicts = say(end, (b"y" * 5000 + b"\nx\n") * 50)
-    assert [verdict.code for verdict in verdicts if isinstance(verdict, Refusal)] == ["line_too_long", "invalid_command"] * 50
+    assert [verdict.code for verdict in verdicts if isinstance(verdict, Refusal)] == [
+        "line_too_long",
+        "invalid_command",
+    ] * 50
     assert [verdict.fatal for verdict in verdicts if isinstance(verdict, Refusal)] == [False] * 99 + [True]
 
 
@@ -186,7 +198,9 @@ def test_lines_that_were_taken_past_admit_start_it_anew_too() -> None:
 
 def test_a_line_found_bad_later_counts() -> None:
     end = connection(Phase.REGISTERED, Bounds(4096, 2, 100, 100))
-    assert end.refuse_bad("invalid_command", "no such event", 1) == Refusal("invalid_command", "no such event", False, 1)
+    assert end.refuse_bad("invalid_command", "no such event", 1) == Refusal(
+        "invalid_command", "no such event", False, 1
+    )
     assert end.refuse_bad("invalid_command", "no such event").fatal
 
 
@@ -241,7 +255,7 @@ def test_a_block_is_taken_in_slices_of_whole_lines() -> None:
     end = connection(Phase.REGISTERED)
     lines = [b'{"cmd":"ping","nonce":%d}\n' % number for number in range(100)]
     end.receive(b"".join(lines))
-    taken = []
+    taken: list[object] = []
     while end.waiting:
         part = end.take(block_bytes=200)
         assert 1 <= len(part) <= 10
@@ -264,7 +278,9 @@ def test_a_client_sends_lines_and_receives_values() -> None:
     client = ClientConnection()
     assert client.send(Ping(nonce=2**64 - 1, id="x")) == b'{"cmd":"ping","id":"x","nonce":18446744073709551615}\n'
     assert client.receive(b'{"event":"pong","nonce":1,"ver') == []
-    values = client.receive(b'sion":2}\n\n{"cmd":"shutdown","reason":"signal","grace_ms":0,"kind":"command"}\n{"event":"new"}\n')
+    values = client.receive(
+        b'sion":2}\n\n{"cmd":"shutdown","reason":"signal","grace_ms":0,"kind":"command"}\n{"event":"new"}\n'
+    )
     assert values == [Pong(1, 2), Shutdown("signal", 0), Unknown("new", None, {"event": "new"})]
 
 

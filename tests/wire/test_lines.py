@@ -1,10 +1,11 @@
-"""LineBuffer: however bytes are split, the lines are the same; too long ones are marked and dropped in bounded memory."""
+"""LineBuffer: however bytes are split, the lines are the same; too long ones are marked, dropped in bounded memory."""
 
 from __future__ import annotations
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from quarterdeck.wire.lines import TOO_LONG, LineBuffer, TooLong
 
 

@@ -1,0 +1,254 @@
+"""The fan-out alone, with subscribers in memory: cursors, chunks, fences, one subscription after another, the end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from quarterdeck.server.outbox import End, Interest, Render, Turn
+from tests.server.fan import Fan, Listener, block, pong, versions
+
+# --- the stream
+
+
+def test_everybody_is_sent_every_event_once_and_in_one_write_a_turn() -> None:
+    fan = Fan()
+    first, second = fan.follow(), fan.follow()
+    fan.tell("ab")
+    fan.tell("c")
+    assert first.writes == second.writes
+    assert len(first.writes) == 2
+    assert first.taken() == versions(1, 3)
+
+
+def test_a_subscriber_begins_after_its_cursor() -> None:
+    fan = Fan()
+    fan.tell("abcd")
+    assert fan.follow(cursor=0).taken() == versions(1, 4)
+    assert fan.follow(cursor=3).taken() == ["4"]
+    assert fan.follow().taken() == []
+
+
+def test_a_filter_lets_through_what_it_names() -> None:
+    fan = Fan()
+    listener = fan.follow("bd")
+    fan.tell("abcd")
+    fan.tell("aaa")
+    fan.tell("d")
+    assert listener.taken() == ["2", "4", "8"]
+
+
+def test_a_filter_that_names_nothing_lets_nothing_through() -> None:
+    fan = Fan()
+    listener = fan.follow("")
+    fan.tell("abc")
+    assert listener.writes == []
+
+
+def test_nothing_goes_to_who_left() -> None:
+    fan = Fan()
+    listener = fan.follow()
+    fan.hub.leave(listener)
+    fan.tell("a")
+    fan.hub.pump(listener)
+    assert listener.writes == []
+    fan.hub.leave(listener)
+
+
+def test_replies_go_to_who_follows_nothing() -> None:
+    fan = Fan()
+    listener = Listener()
+    listener.outbox.put(pong(0))
+    fan.hub.pump(listener)
+    fan.tell("a")
+    assert listener.taken() == ["pong 0"]
+
+
+# --- chunks and back-pressure
+
+
+def test_a_long_backlog_is_written_in_chunks() -> None:
+    fan = Fan(write_bytes=200)
+    fan.tell("a" * 100)
+    listener = fan.follow(cursor=0)
+    assert len(listener.writes) > 5
+    assert all(len(write) <= 2 * 200 for write in listener.writes)
+    assert listener.taken() == versions(1, 100)
+
+
+def test_a_line_longer_than_a_chunk_goes_out_by_itself() -> None:
+    fan = Fan(write_bytes=5)
+    fan.tell("abc")
+    listener = fan.follow(cursor=0)
+    assert len(listener.writes) == 3
+    assert listener.taken() == versions(1, 3)
+
+
+def test_who_takes_no_more_is_left_alone_and_goes_on_where_it_was() -> None:
+    fan = Fan(write_bytes=100)
+    slow, quick = fan.follow(room=1), fan.follow()
+    for _ in range(30):
+        fan.tell("ab")
+    assert len(slow.writes) == 1
+    assert quick.taken() == versions(1, 60)
+    fan.unblock(slow, room=2)
+    assert len(slow.writes) == 3
+    fan.unblock(slow)
+    assert slow.taken() == versions(1, 60)
+    fan.tell("a")
+    assert slow.taken() == ["61"]
+
+
+def test_a_slow_one_does_not_hold_up_replies_of_others() -> None:
+    fan = Fan()
+    fan.follow(room=0)
+    quick = fan.follow()
+    fan.tell("a")
+    quick.outbox.put(pong(1))
+    fan.hub.pump(quick)
+    assert quick.taken() == ["1", "pong 1"]
+
+
+# --- fences
+
+
+def test_a_reply_follows_the_events_up_to_its_version_and_precedes_the_others() -> None:
+    fan = Fan()
+    listener = fan.follow(room=0)
+    block(listener)
+    fan.tell("ab")
+    listener.outbox.put(pong(2))
+    fan.tell("c")
+    listener.outbox.put(pong(3))
+    fan.tell("d")
+    fan.unblock(listener)
+    assert listener.taken() == ["1", "2", "pong 2", "3", "pong 3", "4"]
+
+
+def test_a_filtered_subscriber_is_fenced_too() -> None:
+    fan = Fan()
+    listener = fan.follow("b")
+    block(listener)
+    fan.tell("ab")
+    listener.outbox.put(pong(2))
+    fan.tell("bb")
+    fan.unblock(listener)
+    assert listener.taken() == ["2", "pong 2", "3", "4"]
+
+
+def test_a_snapshot_is_rendered_when_its_turn_comes() -> None:
+    fan = Fan()
+    listener = fan.follow()
+    block(listener)
+    listener.outbox.put(Render(None))
+    fan.tell("ab")
+    assert fan.renders == 0
+    fan.unblock(listener)
+    assert listener.taken() == ["1", "2", "snapshot 2"]
+    assert listener.calls == ["rendered"]
+
+
+def test_a_rendering_is_shared_while_the_version_stands_and_each_keeps_its_id() -> None:
+    fan = Fan()
+    first, second = fan.follow(), fan.follow()
+    for listener, identity in ((first, 7), (second, None)):
+        listener.outbox.put(Render(identity))
+        fan.hub.pump(listener)
+    assert fan.renders == 1
+    assert msgspec.json.decode(first.writes[-1])["id"] == 7
+    assert "id" not in msgspec.json.decode(second.writes[-1])
+    fan.tell("a")
+    first.outbox.put(Render("x"))
+    fan.hub.pump(first)
+    assert fan.renders == 2
+
+
+# --- another subscription
+
+
+def test_at_the_head_what_was_due_before_precedes_subscribed() -> None:
+    fan = Fan()
+    listener = fan.follow("a")
+    block(listener)
+    fan.tell("ab")
+    listener.outbox.put(Turn(2, Interest(frozenset("b")), None, 5))
+    fan.tell("ab")
+    fan.unblock(listener)
+    assert listener.taken() == ["1", "subscribed 2", "4"]
+
+
+def test_from_a_version_the_stream_jumps() -> None:
+    fan = Fan()
+    listener = fan.follow()
+    fan.tell("abc")
+    listener.taken()
+    listener.outbox.put(Turn(3, Interest(frozenset("ac")), 0))
+    fan.hub.pump(listener)
+    assert listener.taken() == ["subscribed 0", "1", "3"]
+
+
+def test_from_a_snapshot_the_stream_follows_it() -> None:
+    fan = Fan()
+    listener = fan.follow("a")
+    block(listener)
+    fan.tell("ab")
+    listener.outbox.put(Render(None, Interest()))
+    fan.tell("b")
+    fan.unblock(listener)
+    fan.tell("c")
+    assert listener.taken() == ["1", "snapshot 3", "subscribed 3", "4"]
+
+
+def test_truncated_says_whether_what_follows_is_still_held_when_it_goes_out() -> None:
+    fan = Fan(events_max=2)
+    fan.tell("abc")
+    for since, expected in ((0, "subscribed 0 truncated"), (1, "subscribed 1"), (3, "subscribed 3")):
+        listener = Listener()
+        listener.outbox.put(Turn(3, Interest(), since))
+        fan.hub.pump(listener)
+        assert listener.taken()[0] == expected
+
+
+def test_a_member_that_comes_over_from_another_group_is_sent_nothing_twice() -> None:
+    fan = Fan()
+    mover, other = fan.follow("a"), fan.follow()
+    mover.outbox.put(Turn(1, Interest(), None))
+    fan.tell("a")
+    assert mover.taken() == ["1", "subscribed 1"]
+    assert other.taken() == ["1"]
+    fan.tell("b")
+    assert (mover.taken(), other.taken()) == (["2"], ["2"])
+
+
+# --- the end
+
+
+def test_the_end_comes_when_all_before_its_fence_is_written() -> None:
+    fan = Fan()
+    listener = fan.follow()
+    block(listener)
+    fan.tell("ab")
+    listener.outbox.put(pong(1, fence=1))
+    listener.outbox.put(End(1))
+    fan.tell("c")
+    assert listener.calls == []
+    fan.unblock(listener)
+    assert listener.taken() == ["1", "pong 1"]
+    assert listener.calls == ["ended"]
+    fan.tell("d")
+    fan.hub.pump(listener)
+    assert listener.writes == []
+    assert listener.calls == ["ended"]
+
+
+def sizes(writes: Sequence[bytes]) -> list[int]:
+    return [len(write) for write in writes]
+
+
+def test_readers_at_the_same_place_are_sent_the_same_bytes() -> None:
+    fan = Fan(write_bytes=300)
+    fan.tell("ab" * 50)
+    crowd = [fan.follow("a", cursor=0) for _ in range(5)]
+    assert len({tuple(sizes(listener.writes)) for listener in crowd}) == 1
+    assert all(listener.taken() == versions(1, 100)[::2] for listener in crowd)

@@ -1,0 +1,57 @@
+"""What waits for one connection, and how much it counts for."""
+
+from __future__ import annotations
+
+from quarterdeck.server.outbox import JOINED_BYTES_MAX, Due, End, Entry, Interest, Outbox, Render, Turn
+
+
+def test_an_empty_outbox_is_false_and_counts_nothing() -> None:
+    outbox = Outbox()
+    assert not outbox
+    assert (outbox.replies, outbox.bytes) == (0, 0)
+
+
+def test_entries_come_out_in_order_and_the_counts_go_back_to_nothing() -> None:
+    outbox = Outbox()
+    entries: list[Entry] = [Due(1, b"abc"), Turn(2, Interest(), None), Render(None), Due(3, b"de", 4), End(3)]
+    for entry in entries:
+        outbox.put(entry)
+    assert (outbox.replies, outbox.bytes) == (8, 5)
+    assert list(outbox.entries) == entries
+    while outbox:
+        outbox.took()
+    assert (outbox.replies, outbox.bytes) == (0, 0)
+
+
+def test_replies_behind_the_same_fence_are_joined() -> None:
+    outbox = Outbox()
+    for line in (b"a\n", b"b\n", b"c\n"):
+        outbox.put(Due(5, line))
+    assert list(outbox.entries) == [Due(5, b"a\nb\nc\n", 3)]
+    assert (outbox.replies, outbox.bytes) == (3, 6)
+    outbox.took()
+    assert (outbox.replies, outbox.bytes) == (0, 0)
+
+
+def test_not_over_another_fence_or_another_entry() -> None:
+    outbox = Outbox()
+    for entry in (Due(5, b"a"), Due(6, b"b"), Render(None), Due(6, b"c")):
+        outbox.put(entry)
+    assert len(outbox.entries) == 4
+
+
+def test_not_to_a_long_one() -> None:
+    outbox = Outbox()
+    outbox.put(Due(1, b"x" * JOINED_BYTES_MAX))
+    outbox.put(Due(1, b"y"))
+    assert len(outbox.entries) == 2
+    assert (outbox.replies, outbox.bytes) == (2, JOINED_BYTES_MAX + 1)
+
+
+def test_cleared_it_counts_nothing() -> None:
+    outbox = Outbox()
+    outbox.put(Due(1, b"abc"))
+    outbox.put(End(1))
+    outbox.clear()
+    assert not outbox
+    assert (outbox.replies, outbox.bytes) == (0, 0)
