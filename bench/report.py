@@ -1,0 +1,160 @@
+"""What was measured, as tables: every figure by server, every ratio and every goal.
+
+Rules: a figure is the median of its rounds; a ratio is the median of the rounds' own ratios, so that what slowed a
+whole round cancels out; a figure whose load generator used more than 0.9 of a core is marked `(client-bound)`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any
+
+from bench.workloads import GOALS, LAUNCHER, PEERS, Figure, Goal, Workload
+
+CLIENT_BOUND = 0.9
+
+Round = dict[str, Any] | None
+
+
+@dataclass
+class Results:
+    """Everything measured, by workload (its position in `workloads`) and server: one entry a round, None: failed."""
+
+    workloads: list[Workload]
+    rounds: dict[tuple[int, str], list[Round]] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+
+    def values(self, key: str, peer: str) -> list[float | None]:
+        """A figure of one server, by round."""
+        found = self._find(key)
+        if found is None:
+            return []
+        position, figure = found
+        rounds = self.rounds.get((position, peer), [])
+        return [None if one is None else float(one[figure.member]) for one in rounds]
+
+    def cpu(self, key: str, peer: str) -> float:
+        """The load generator's share of a core."""
+        found = self._find(key)
+        rounds = self.rounds.get((found[0], peer), []) if found else []
+        shares = [float(one.get("cpu", 0)) for one in rounds if one is not None]
+        return median(shares) if shares else 0.0
+
+    def figures(self) -> list[Figure]:
+        return [figure for workload in self.workloads for figure in workload.figures]
+
+    def measured_peers(self) -> list[str]:
+        return [peer for peer in PEERS if any(one == peer for _, one in self.rounds)]
+
+    def _find(self, key: str) -> tuple[int, Figure] | None:
+        for position, workload in enumerate(self.workloads):
+            for figure in workload.figures:
+                if figure.key == key:
+                    return position, figure
+        return None
+
+
+def render(results: Results, preface: list[str], journal: bool) -> str:
+    """The whole report as Markdown; `journal` chooses the goals that hold with the journal on."""
+    faults = [f"- {fault} ({times} x)" for fault, times in Counter(results.faults).items()]
+    parts = [
+        ["# Figures", "", *preface],
+        ["", "## Medians", "", *_medians(results)],
+        ["", f"## The load generator's share of a core (above {CLIENT_BOUND} it is the limit)", "", *_shares(results)],
+        ["", f"## {LAUNCHER} to each peer", "", *_ratios(results)],
+        ["", "## Goals", "", *_goals(results, journal)],
+        *([["", "## Faults", "", *faults]] if faults else []),
+    ]
+    return "\n".join(line for part in parts for line in part) + "\n"
+
+
+def _medians(results: Results) -> list[str]:
+    peers = results.measured_peers()
+    rows = [[figure.words, *(_cell(results, figure, peer) for peer in peers)] for figure in results.figures()]
+    return _table(["figure", *peers], rows)
+
+
+def _cell(results: Results, figure: Figure, peer: str) -> str:
+    values = results.values(figure.key, peer)
+    good = [value for value in values if value is not None]
+    if not good:
+        return "failed" if values else "-"
+    mark = " (client-bound)" if results.cpu(figure.key, peer) > CLIENT_BOUND else ""
+    return _number(median(good), figure.digits) + mark
+
+
+def _shares(results: Results) -> list[str]:
+    peers = results.measured_peers()
+    loads = [workload.figures[0] for workload in results.workloads if workload.kind == "load"]
+    rows = [
+        [figure.words, *(f"{results.cpu(figure.key, p):.2f}" if results.values(figure.key, p) else "-" for p in peers)]
+        for figure in loads
+    ]
+    return _table(["figure", *peers], rows)
+
+
+def _ratios(results: Results) -> list[str]:
+    peers = [peer for peer in results.measured_peers() if peer != LAUNCHER]
+    rows = []
+    for figure in results.figures():
+        ratios = [_ratio(results, figure.key, peer, figure.key) for peer in peers]
+        if any(ratio is not None for ratio in ratios):
+            better = "less" if figure.less_is_better else "more"
+            rows.append([figure.words, better, *("-" if ratio is None else f"{ratio:.2f} x" for ratio in ratios)])
+    return _table(["figure", "better", *peers], rows) if rows else [f"{LAUNCHER} was not measured."]
+
+
+def _goals(results: Results, journal: bool) -> list[str]:
+    goals = [goal for goal in GOALS if goal.journal in {None, journal}]
+    rows = [row for goal in goals if (row := _goal(results, goal)) is not None]
+    return _table(["goal", "measured", ""], rows) if rows else ["None could be judged."]
+
+
+def _goal(results: Results, goal: Goal) -> list[str] | None:
+    own = results.values(goal.figure, LAUNCHER)
+    of = goal.of or goal.figure
+    reference = results.values(of, goal.peer) if goal.peer else [0.0] * len(own)
+    shares = [
+        value / (goal.factor * other + goal.plus)
+        for value, other in zip(own, reference, strict=False)
+        if value is not None and other is not None
+    ]
+    if not shares:
+        return None
+    met = median(shares) >= 1 if goal.at_least else median(shares) <= 1
+    ratio = _ratio(results, goal.figure, goal.peer, of)
+    figure = next(one for one in results.figures() if one.key == goal.figure)
+    value = _number(median(one for one in own if one is not None), figure.digits)
+    measured = value if ratio is None else f"{ratio:.2f} x ({value})"
+    return [f"{figure.words}: {_bound(goal)}", measured, "met" if met else "**missed**"]
+
+
+def _bound(goal: Goal) -> str:
+    bound = f"{goal.factor:g} x {goal.of or goal.peer}" if goal.peer else ""
+    plus = f"{goal.plus:g}" if goal.plus else ""
+    limit = " + ".join(filter(None, (bound, plus)))
+    note = f" ({goal.note})" if goal.note else ""
+    return f"at {'least' if goal.at_least else 'most'} {limit}{note}"
+
+
+def _ratio(results: Results, key: str, peer: str, peer_key: str) -> float | None:
+    pairs = zip(results.values(key, LAUNCHER), results.values(peer_key, peer), strict=False)
+    ratios = [own / other for own, other in pairs if own is not None and other]
+    return median(ratios) if ratios else None
+
+
+def _number(value: float, digits: int) -> str:
+    return f"{value:,.{digits}f}".replace(",", " ")
+
+
+def _table(head: list[str], rows: list[list[str]]) -> list[str]:
+    widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
+    return [_row(head, widths), "|" + "|".join("-" * (width + 2) for width in widths) + "|"] + [
+        _row(row, widths) for row in rows
+    ]
+
+
+def _row(cells: list[str], widths: list[int]) -> str:
+    return "| " + " | ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)) + " |"
