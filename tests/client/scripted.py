@@ -45,6 +45,11 @@ class Peer:
         """Wait until the client closes."""
         assert self._reader.readline() == b""
 
+    def drain(self) -> None:
+        """Read, answering nothing, until the client closes."""
+        while self._reader.readline():
+            pass
+
     def say(self, *said: bytes) -> None:
         self.sock.sendall(b"".join(said))
 

@@ -69,8 +69,9 @@ def test_the_blocking_front_sees_what_it_does(launcher: Launcher) -> None:
         assert changed.status == {"n": 1}
         assert isinstance(published, Published)
         assert published.payload == {"n": 3, "names": ["ä", None, 1.5]}
+        said = _plain(client.get_snapshot())
         assert client.mirror is not None
-        assert client.mirror.snapshot() == _plain(client.get_snapshot())
+        assert client.mirror.snapshot() == said
         told = [client.decode(bytes(event)) for event in client.get_events(0).events]
         assert told[-1] == published
         assert client.ping().version == client.version == client.cursor.version
@@ -105,8 +106,9 @@ def test_the_blocking_front_finds_a_launcher_that_was_killed_and_started_again(l
         assert (changed.old_run_id, changed.new_run_id) == (old, client.run_id)
         assert old != client.run_id
         assert client.launcher_pid == launcher.pid
+        said = _plain(client.get_snapshot())
         assert client.mirror is not None
-        assert client.mirror.snapshot() == _plain(client.get_snapshot())
+        assert client.mirror.snapshot() == said
         assert [process.status for process in client.get_snapshot().processes] == [{"n": 1}]
 
 
@@ -204,8 +206,9 @@ def test_the_async_front_finds_a_launcher_that_was_killed_and_started_again(laun
             assert client.launcher_pid == launcher.pid
             await client.publish("n", 1)
             assert isinstance(await anext(others), Published)
+            said = _plain(await client.get_snapshot())
             assert client.mirror is not None
-            assert client.mirror.snapshot() == _plain(await client.get_snapshot())
+            assert client.mirror.snapshot() == said
             assert [process.status for process in (await client.get_snapshot()).processes] == [{"n": 1}]
             while await anext(events) != changed:
                 pass
@@ -230,8 +233,9 @@ def test_the_async_front_resumes_after_every_cut(launcher: Launcher, relay: Rela
             while given[-1] < head:
                 given.append(version_of(await anext(events)))
             assert given == list(range(given[0], given[-1] + 1))
+            said = _plain(await client.get_snapshot())
             assert client.mirror is not None
-            assert client.mirror.snapshot() == _plain(await client.get_snapshot())
+            assert client.mirror.snapshot() == said
 
     run(body())
 

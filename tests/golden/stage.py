@@ -88,7 +88,7 @@ class Launcher:
         self._acceptor.close()
         for peer in list(self._engine.peers):
             peer.abort()
-        self._engine._spare.close()  # it belongs to the process, which goes on here
+        self._engine.close()
 
 
 class Stage:

@@ -205,7 +205,7 @@ class Deck:
         for peer in list(self.engine.peers):
             peer.abort()
         await self.settle()
-        self.engine._spare.close()
+        self.engine.close()
 
 
 def lines_of(received: bytes) -> list[dict[str, Any]]:

@@ -48,10 +48,12 @@ def test_it_ends_after_so_many_seconds(launcher: Launcher) -> None:
 
 def test_to_be_told_to_end_is_no_crash(launcher: Launcher) -> None:
     seen = launcher.watch()
-    watcher = launcher.start("watch", stdout=subprocess.DEVNULL)
-    seen.until("process_spawned", pid=watcher.pid)
-    watcher.terminate()
-    assert seen.until("process_exited", pid=watcher.pid)["reason"] == "goodbye"
+    watcher = launcher.start("watch", stdout=subprocess.PIPE)
+    assert watcher.stdout is not None
+    with watcher.stdout as stdout:
+        stdout.readline()  # it watches now, and does not only connect
+        watcher.terminate()
+        assert seen.until("process_exited", pid=watcher.pid)["reason"] == "goodbye"
     assert watcher.wait() == 0
     seen.stop()
 
