@@ -39,6 +39,12 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     reply_bytes: Annotated[Bytes, "bytes of replies that wait for one connection"] = 1_048_576
     linger_timeout: Annotated[Seconds, "seconds without progress in which a leaving connection is given up"] = 10.0
     shutdown_flush: Annotated[Seconds, "seconds for flushing every connection at shutdown"] = 1.0
+    windows: Annotated[Count, "open windows"] = 4_096
+    pool: Annotated[Count, "windows in the pool"] = 256
+    backend_ids: Annotated[Count, "backend window ids"] = 4_096
+    pending_handles: Annotated[Count, "handles that wait for their window; beyond, the oldest is forgotten"] = 1_024
+    closed_handles: Annotated[Count, "handles of closed windows remembered; beyond, the oldest is forgotten"] = 1_024
+    promotions: Annotated[Count, "promoted labels remembered until they open; beyond, the oldest is forgotten"] = 1_024
     exited_processes: Annotated[Annotated[int, Meta(ge=0)], "exited process records kept, the latest exits"] = (
         EXITED_PROCESSES_MAX
     )
@@ -57,6 +63,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     loop: Annotated[Literal["auto", "asyncio", "uvloop"], "event loop; `auto` takes uvloop where it is installed"] = (
         "auto"
     )
+    witness: Annotated[Literal["none", "x11"], "who watches the real windows, beside what the host reports"] = "none"
+    correct: Annotated[bool, "the witness carries out corrective moves itself"] = False
     log_level: Annotated[Literal["debug", "info", "warning", "error"], "least severe log line written to stderr"] = (
         "info"
     )

@@ -20,7 +20,8 @@ from quarterdeck.config import Config
 from quarterdeck.core.state import Rules, State
 from quarterdeck.drivers.fake import FakeClock
 from quarterdeck.server.acceptor import Acceptor
-from quarterdeck.server.engine import Engine, Identity
+from quarterdeck.server.engine import Engine
+from quarterdeck.server.ports import Identity
 from quarterdeck.transport import Listener
 from tests.golden.script import OTHER_RUN_ID, RUN_ID, Line, Script, Sent
 

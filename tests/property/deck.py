@@ -16,8 +16,9 @@ import msgspec
 from quarterdeck.config import Config
 from quarterdeck.core.state import Rules, State
 from quarterdeck.drivers.fake import FakeClock
-from quarterdeck.server.engine import Engine, Identity
+from quarterdeck.server.engine import Engine
 from quarterdeck.server.peer import Peer
+from quarterdeck.server.ports import Identity
 from quarterdeck.transport import Connection
 from quarterdeck.wire.codec import CommandDecoder, encode_line
 from quarterdeck.wire.connection import Bounds, Refusal, ServerConnection

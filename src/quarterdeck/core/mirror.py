@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from quarterdeck.errors import RemoteProtocolError
 from quarterdeck.schema import events as e
 from quarterdeck.schema.replies import Snapshot
-from quarterdeck.schema.types import ProcessRow
+from quarterdeck.schema.types import ProcessRow, WindowRow
 
 
 class Mirror:
@@ -29,6 +29,12 @@ class Mirror:
         self.lifecycle = start.lifecycle
         self.journal = start.journal
         self.processes = {row.pid: row for row in start.processes}
+        self.windows = {row.label: row for row in start.windows}
+        self.instances = dict(start.instance_registry)
+        self.backend_window_ids = dict(start.backend_window_ids)
+        self.pool = set(start.pool)
+        self.monitors = start.monitors
+        self.background_service = start.background_service
         exited = sorted(row.exited_version or 0 for row in start.processes if row.state == "exited")
         by_exit = {row.exited_version: row.pid for row in start.processes if row.exited_version is not None}
         self._exited: OrderedDict[int, None] = OrderedDict((by_exit[version], None) for version in exited)
@@ -58,6 +64,12 @@ class Mirror:
             version=self.version,
             lifecycle=self.lifecycle,
             journal=self.journal,
+            windows=tuple(self.windows[label] for label in sorted(self.windows)),
+            pool=tuple(sorted(self.pool)),
+            instance_registry=tuple(sorted(self.instances.items())),
+            backend_window_ids=tuple(sorted(self.backend_window_ids.items())),
+            monitors=self.monitors,
+            background_service=self.background_service,
             processes=tuple(self.processes[pid] for pid in sorted(self.processes)),
             id=None,
         )
@@ -82,6 +94,53 @@ class Mirror:
     def _phase(self, event: e.LifecyclePhaseChanged) -> None:
         self.lifecycle = event.to
 
+    def _window_opened(self, event: e.WindowOpened) -> None:
+        row = self.windows.get(event.label)
+        if row is None:
+            row = WindowRow(event.label, event.kind, event.parent_label, None, False, False, None, False, False)
+        self.windows[event.label] = replace(row, kind=event.kind, parent_label=event.parent_label, orphaned=False)
+
+    def _window_closed(self, event: e.WindowClosed) -> None:
+        del self.windows[event.label]
+
+    def _window_observed(self, event: e.WindowObserved) -> None:
+        self.windows[event.label] = replace(
+            self.windows[event.label],
+            hwnd=event.hwnd,
+            visible=event.visible,
+            iconic=event.iconic,
+            last_rect=event.last_rect,
+            foregrounded_since_open=event.foregrounded_since_open,
+        )
+
+    def _orphaned(self, event: e.WindowsOrphaned) -> None:
+        for label in event.labels:
+            self.windows[label] = replace(self.windows[label], orphaned=True)
+
+    def _assigned(self, event: e.WindowInstanceAssigned) -> None:
+        self.instances[event.label] = event.num
+
+    def _released(self, event: e.WindowInstanceReleased) -> None:
+        del self.instances[event.label]
+
+    def _backend_id(self, event: e.BackendWindowIdRegistered) -> None:
+        self.backend_window_ids[event.label] = event.window_id
+
+    def _no_backend_id(self, event: e.BackendWindowIdUnregistered) -> None:
+        del self.backend_window_ids[event.label]
+
+    def _pool_added(self, event: e.PoolWindowAdded) -> None:
+        self.pool.add(event.label)
+
+    def _pool_left(self, event: e.PoolWindowRemoved | e.PoolWindowPromoted) -> None:
+        self.pool.discard(event.label)
+
+    def _monitors(self, event: e.MonitorsChanged) -> None:
+        self.monitors = event.rects
+
+    def _background(self, event: e.BackgroundServiceChanged) -> None:
+        self.background_service = event.enabled
+
     def _journal(self, event: e.JournalChanged) -> None:
         self.journal = event.state
 
@@ -92,4 +151,17 @@ _FOLDS: Final[dict[type, Callable[[Mirror, Any], None]]] = {
     e.ProcessStatusChanged: Mirror._status,
     e.LifecyclePhaseChanged: Mirror._phase,
     e.JournalChanged: Mirror._journal,
+    e.WindowOpened: Mirror._window_opened,
+    e.WindowClosed: Mirror._window_closed,
+    e.WindowObserved: Mirror._window_observed,
+    e.WindowsOrphaned: Mirror._orphaned,
+    e.WindowInstanceAssigned: Mirror._assigned,
+    e.WindowInstanceReleased: Mirror._released,
+    e.BackendWindowIdRegistered: Mirror._backend_id,
+    e.BackendWindowIdUnregistered: Mirror._no_backend_id,
+    e.PoolWindowAdded: Mirror._pool_added,
+    e.PoolWindowRemoved: Mirror._pool_left,
+    e.PoolWindowPromoted: Mirror._pool_left,
+    e.MonitorsChanged: Mirror._monitors,
+    e.BackgroundServiceChanged: Mirror._background,
 }

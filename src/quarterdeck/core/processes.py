@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from msgspec import Raw
 
-from quarterdeck.core import lifecycle
+from quarterdeck.core import lifecycle, pool, windows
 from quarterdeck.core.state import Process, State
 from quarterdeck.core.step import Context, Step, SyntheticGoodbye, Welcome
+from quarterdeck.core.telling import Telling
 from quarterdeck.schema.commands import (
     Activate,
     Goodbye,
@@ -53,6 +54,7 @@ def register(state: State, command: Register, ctx: Context) -> Step:
     )
     if command.kind == "host":
         state.host_pid = command.pid
+        windows.host_registered(state, ctx.now_ms)
         lifecycle.move(state, step, "running")
     step.reply = Welcome(state.clients)
     return step
@@ -60,26 +62,38 @@ def register(state: State, command: Register, ctx: Context) -> Step:
 
 def goodbye(state: State, command: Goodbye, ctx: Context) -> Step:
     """A process leaves in good order."""
-    return _leave(state, ctx.pid, 0, "goodbye")
+    return _leave(state, ctx, 0, "goodbye")
 
 
 def synthetic_goodbye(state: State, observation: SyntheticGoodbye, ctx: Context) -> Step:
     """A process left without a word."""
-    return _leave(state, ctx.pid, observation.code, observation.reason)
+    return _leave(state, ctx, observation.code, observation.reason)
 
 
-def _leave(state: State, pid: int | None, code: int | None, reason: ExitReason) -> Step:
+def _leave(state: State, ctx: Context, code: int | None, reason: ExitReason) -> Step:
     step = Step()
-    process = state.live(pid)
+    process = state.live(ctx.pid)
     if process is None:
         return step
     process.code = code
     process.exited_version = state.next_version()
-    if state.host_pid == process.pid:
-        state.host_pid = None
     step.events.append(ProcessExited(process.exited_version, process.pid, code, reason, reason != "goodbye"))
     _remember_exited(state, process.pid)
+    if state.host_pid == process.pid:
+        state.host_pid = None
+        _host_left(state, step, process.pid, reason, ctx.now_ms)
     return step
+
+
+def _host_left(state: State, step: Step, pid: int, reason: ExitReason, now_ms: int) -> None:
+    """Its windows close or are orphaned; its pool is gone."""
+    telling = Telling(state)
+    if reason == "goodbye":
+        windows.host_said_goodbye(state, telling, now_ms)
+    else:
+        windows.host_vanished(state, telling, pid, now_ms)
+    pool.empty(state, telling)
+    telling.into(step)
 
 
 def _remember_exited(state: State, pid: int) -> None:

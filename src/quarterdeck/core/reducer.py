@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from quarterdeck.core import lifecycle, processes
+from quarterdeck.core import lifecycle, pool, processes, reality, windows
 from quarterdeck.core.state import State
 from quarterdeck.core.step import (
     Context,
@@ -31,7 +31,7 @@ def reduce(state: State, input: Input, ctx: Context) -> Step:
     """Apply one input: change `state` in place and say what happened, what is answered and what is to be done."""
     kind = type(input)
     roles = ROLES.get(kind)
-    if roles is not None:
+    if roles is not None and ctx.source == "client":
         sender = state.live(ctx.pid)
         if sender is None or sender.kind not in roles:
             who = sender.kind if sender is not None else "nobody registered"
@@ -49,7 +49,7 @@ def _ping(state: State, command: c.Ping, ctx: Context) -> Step:
 
 
 def _unchanged(state: State, input: Input, ctx: Context) -> Step:
-    """Queries are answered from history by the server, and a tick finds no deadline yet: nothing changes."""
+    """Queries are answered from history by the server: nothing changes."""
     return Step()
 
 
@@ -104,8 +104,28 @@ TABLE: Final[dict[type, Rule]] = {
     c.ReportStartupStageEnd: processes.stage_end,
     c.ReportUiThreadAlive: processes.ui_thread_alive,
     c.Quit: lifecycle.quit,
+    c.ReportWindowOpened: windows.opened,
+    c.ReportWindowClosed: windows.closed,
+    c.ReportBackendWindowIdRegistered: windows.backend_id_registered,
+    c.ReportBackendWindowIdUnregistered: windows.backend_id_unregistered,
+    c.ReportBackgroundServiceEnabled: windows.background_service,
+    c.ReportHostCounts: windows.host_counts,
+    c.ReportPoolWindowAdded: pool.added,
+    c.ReportPoolWindowRemoved: pool.removed,
+    c.ReportPoolWindowPromoted: pool.promoted,
+    c.ReportHostPoolCount: pool.host_pool_count,
+    c.ReportPanesReaped: pool.panes_reaped,
+    c.ReportPoolDrainDecision: pool.drain_decision,
+    c.ReportSagaActionFailed: pool.action_failed,
+    c.ReportHwndOpened: reality.opened,
+    c.ReportHwndDestroyed: reality.destroyed,
+    c.ReportHwndVisibilityChanged: reality.visibility,
+    c.ReportHwndIconicChanged: reality.iconic,
+    c.ReportHwndForegroundChanged: reality.foreground,
+    c.ReportHwndPositionChanged: reality.position,
+    c.ReportMonitorTopologyChanged: reality.monitors,
     SyntheticGoodbye: processes.synthetic_goodbye,
     QuitSignalled: lifecycle.quit_signalled,
     ShutdownFinished: lifecycle.shutdown_finished,
-    Tick: _unchanged,
+    Tick: reality.tick,
 }

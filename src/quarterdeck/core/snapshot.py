@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from quarterdeck.core.state import Process, State
+from quarterdeck.core.state import Process, State, Window
 from quarterdeck.schema.replies import Snapshot
-from quarterdeck.schema.types import JournalState, ProcessRow
+from quarterdeck.schema.types import JournalState, ProcessRow, WindowRow
 
 
 def snapshot(state: State, run_id: str, journal: JournalState = "off") -> Snapshot:
-    """The state at its version. O(n log n) in processes."""
+    """The state at its version. O(n log n) in what it holds."""
     return Snapshot(
         version=state.version,
         run_id=run_id,
         lifecycle=state.lifecycle,
-        windows=(),
-        pool=(),
-        instance_registry=(),
-        backend_window_ids=(),
-        monitors=(),
-        background_service=False,
-        processes=tuple(_row(state.processes[pid]) for pid in sorted(state.processes)),
+        windows=tuple(_window_row(state.windows[label]) for label in sorted(state.windows)),
+        pool=tuple(sorted(state.pool)),
+        instance_registry=tuple((label, state.windows[label].num) for label in sorted(state.windows)),
+        backend_window_ids=tuple(sorted(state.backend_ids.items())),
+        monitors=state.monitors,
+        background_service=state.background_service,
+        processes=tuple(_process_row(state.processes[pid]) for pid in sorted(state.processes)),
         children=(),
         sagas=(),
         journal=journal,
@@ -27,7 +27,7 @@ def snapshot(state: State, run_id: str, journal: JournalState = "off") -> Snapsh
     )
 
 
-def _row(process: Process) -> ProcessRow:
+def _process_row(process: Process) -> ProcessRow:
     return ProcessRow(
         pid=process.pid,
         kind=process.kind,
@@ -38,4 +38,19 @@ def _row(process: Process) -> ProcessRow:
         spawned_at=process.spawned_at,
         exited_version=process.exited_version,
         status=process.status,
+    )
+
+
+def _window_row(window: Window) -> WindowRow:
+    hwnd, visible, iconic, rect, foregrounded = window.seen()
+    return WindowRow(
+        label=window.label,
+        kind=window.kind,
+        parent_label=window.parent_label,
+        hwnd=hwnd,
+        visible=visible,
+        iconic=iconic,
+        last_rect=rect,
+        foregrounded_since_open=foregrounded,
+        orphaned=window.orphaned,
     )

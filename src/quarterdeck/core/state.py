@@ -7,15 +7,24 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, field
 
-from quarterdeck.schema.types import EXITED_PROCESSES_MAX, Lifecycle, ProcessKind
+from quarterdeck.core.deadlines import Deadline, Deadlines
+from quarterdeck.schema.events import WindowObserved
+from quarterdeck.schema.types import EXITED_PROCESSES_MAX, DriftKind, Lifecycle, ProcessKind, Rect, WindowKind
 
 
 class Rules(Struct, frozen=True):
-    """The reducer's limits (protocol, section 10)."""
+    """The reducer's limits (protocol, section 10), and what the witnesses cannot observe."""
 
     exited_processes_max: int = EXITED_PROCESSES_MAX
+    windows_max: int = 4_096
+    pool_max: int = 256
+    pending_handles_max: int = 1_024
+    closed_handles_max: int = 1_024
+    promotions_max: int = 1_024
+    backend_ids_max: int = 4_096
+    cannot_observe: tuple[str, ...] = ()
 
 
 class Process(Struct):
@@ -40,6 +49,68 @@ class Process(Struct):
         return self.exited_version is None
 
 
+class Handle(Struct):
+    """A handle of the window system, as far as it was reported. Known from `report_hwnd_opened` until it is forgotten.
+
+    `visible` None: never reported. `label` None: pending, waiting for its window. `by_hint` False: linked by a guess.
+    """
+
+    hwnd: int
+    opened_ms: int
+    hint: str | None = None
+    visible: bool | None = None
+    iconic: bool = False
+    rect: Rect | None = None
+    foreground: bool = False
+    label: str | None = None
+    by_hint: bool = False
+    dying: Deadline | None = None  # a witness saw it die, and this is when that is decided
+
+
+class Window(Struct):
+    """An open window: what the application believes of it, and through its handle what is.
+
+    `told` holds the drift kinds that were told once and are not told again; `moved` whether a corrective move was
+    asked for.
+    """
+
+    label: str
+    kind: WindowKind
+    parent_label: str | None
+    opened_ms: int
+    num: int
+    handle: Handle | None = None
+    foregrounded: bool = False
+    orphaned: bool = False
+    moved: bool = False
+    hwnd_decided: bool = False  # whether it has a handle was decided, once
+    told: set[DriftKind] = field(default_factory=set)
+
+    @property
+    def visible(self) -> bool:
+        """Whether it is shown; what was never reported counts as hidden here."""
+        return self.handle is not None and bool(self.handle.visible)
+
+    def seen(self) -> tuple[int | None, bool, bool, Rect | None, bool]:
+        """What a snapshot shows of reality: handle, visible, iconic, rect, foregrounded since open."""
+        handle = self.handle
+        if handle is None:
+            return None, False, False, None, self.foregrounded
+        return handle.hwnd, self.visible, handle.iconic, handle.rect, self.foregrounded
+
+    def observed(self, version: int) -> WindowObserved:
+        """What is to be told when that changed."""
+        return WindowObserved(version, self.label, *self.seen())
+
+
+class ClosedHandle(Struct):
+    """The handle of a window that closed, remembered to see whether it lingers."""
+
+    label: str
+    closed_ms: int
+    told: bool = False
+
+
 class State:
     """The canonical state of one run."""
 
@@ -52,6 +123,24 @@ class State:
         self.processes: dict[int, Process] = {}
         # Pids of exited records, the oldest exit first: a linked list under a dict, so that forgetting one is O(1).
         self.exited: OrderedDict[int, None] = OrderedDict()
+        self.windows: dict[str, Window] = {}
+        self.owned: dict[str, None] = {}  # labels of windows that a host stands for; the others are orphaned
+        self.unoffered: dict[str, None] = {}  # labels of orphans that no next host had its time for yet
+        self.instances = 0  # the highest instance number given
+        self.backend_ids: dict[str, str] = {}
+        self.pool: set[str] = set()
+        self.promoted: OrderedDict[str, None] = OrderedDict()  # labels promoted and not yet open, the oldest first
+        self.background_service = False
+        self.monitors: tuple[Rect, ...] = ()
+        self.handles: dict[int, Handle] = {}  # linked and pending
+        # Pending handles without a hint, and by the label they are hinted with; the oldest first. Ordered by a linked
+        # list, so that the newest is found in O(1) however many have left.
+        self.unhinted: OrderedDict[int, None] = OrderedDict()
+        self.hinted: dict[str, OrderedDict[int, None]] = {}
+        self.pending: OrderedDict[int, None] = OrderedDict()  # all pending handles, the oldest first
+        self.closed_handles: OrderedDict[int, ClosedHandle] = OrderedDict()
+        self.handle_was_reported = False
+        self.deadlines = Deadlines()
 
     def next_version(self) -> int:
         """Count one stream event, which takes this number."""
@@ -62,3 +151,13 @@ class State:
         """The live record of a pid, if there is one."""
         process = self.processes.get(pid) if pid is not None else None
         return process if process is not None and process.is_live else None
+
+    @property
+    def owned_windows(self) -> int:
+        """How many open windows a host stands for: orphaned ones do not count."""
+        return len(self.owned)
+
+    @property
+    def orphans(self) -> int:
+        """How many open windows are orphaned."""
+        return len(self.windows) - len(self.owned)

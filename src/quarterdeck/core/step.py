@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from quarterdeck.schema.commands import Command
 from quarterdeck.schema.events import StreamEvent
-from quarterdeck.schema.types import ErrorCode, ShutdownReason
+from quarterdeck.schema.types import ErrorCode, Rect, ShutdownReason
 
 Source = Literal["client", "witness", "clock", "child", "launcher"]
 
@@ -88,12 +88,19 @@ class BeginShutdown(Struct, frozen=True):
     grace_ms: int
 
 
+class MoveWindow(Struct, frozen=True):
+    """Effect: a window should be moved; a witness that may correct does it."""
+
+    hwnd: int
+    target: Rect
+
+
 class Stop(Struct, frozen=True):
     """Effect: flush, close every connection, end."""
 
 
 StepReply = Welcome | Pong | Refused
-Effect = BeginShutdown | Stop
+Effect = BeginShutdown | MoveWindow | Stop
 
 
 class Step:

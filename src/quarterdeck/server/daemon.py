@@ -22,10 +22,12 @@ from quarterdeck.config import Config
 from quarterdeck.core.state import Rules, State
 from quarterdeck.core.step import QuitSignalled
 from quarterdeck.drivers.clock import SystemClock
+from quarterdeck.drivers.witness import Witness
 from quarterdeck.errors import ConfigError
 from quarterdeck.server import logs
 from quarterdeck.server.acceptor import Acceptor
-from quarterdeck.server.engine import Engine, Identity
+from quarterdeck.server.engine import Engine
+from quarterdeck.server.ports import Identity
 from quarterdeck.transport import Listener
 from quarterdeck.transport.endpoint import Claim, address_of, default_data_dir, prepare_folder
 from quarterdeck.version import __version__
@@ -115,16 +117,21 @@ class Daemon:
         loop = asyncio.get_running_loop()
         stopped = asyncio.Event()
         acceptor = Acceptor(self._listener, self._config, loop)
-        rules = Rules(self._config.limits.exited_processes)
+        witness = _witness(self._config)
+        rules = _rules(self._config, witness)
         engine = Engine(
             self._config, self._identity, State(rules), SystemClock(), loop=loop, door=acceptor, on_stop=stopped.set
         )
         self._heed_signals(loop, engine)
         acceptor.serve(engine)
+        if witness is not None:
+            engine.watch_with(witness)
         self._announce(Listening(__version__, os.getpid(), self._listener.address, self._identity.run_id))
         loop.call_later(WARM_AFTER_S, logs.warm)
         await stopped.wait()
         acceptor.close()
+        if witness is not None:
+            witness.stop()
         await self._flush(engine, acceptor)
         engine.close()
 
@@ -146,3 +153,27 @@ class Daemon:
             log.warning("%d connections did not take their last lines in time", len(engine.peers))
             for peer in list(engine.peers):
                 peer.abort()
+
+
+def _witness(config: Config) -> Witness | None:
+    """The witness that the configuration asks for. Raises: Unsupported where this machine has none such."""
+    if config.witness == "none":
+        return None
+    from quarterdeck.drivers.x11 import x11_witness
+
+    return x11_witness(os.environ.get("DISPLAY"), on_trouble=lambda what: log.warning("%s", what))
+
+
+def _rules(config: Config, witness: Witness | None) -> Rules:
+    """What the reducer needs of the limits, and of what its witness is blind to."""
+    limits = config.limits
+    return Rules(
+        exited_processes_max=limits.exited_processes,
+        windows_max=limits.windows,
+        pool_max=limits.pool,
+        pending_handles_max=limits.pending_handles,
+        closed_handles_max=limits.closed_handles,
+        promotions_max=limits.promotions,
+        backend_ids_max=limits.backend_ids,
+        cannot_observe=tuple(sorted(witness.cannot_observe)) if witness is not None else (),
+    )

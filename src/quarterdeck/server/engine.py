@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Final, Literal, Protocol, cast
+from typing import Final, Literal, cast
 
 from msgspec import Raw
 
@@ -23,6 +23,7 @@ from quarterdeck.core.step import (
     Context,
     Effect,
     Input,
+    MoveWindow,
     Observation,
     Refused,
     ShutdownFinished,
@@ -30,19 +31,23 @@ from quarterdeck.core.step import (
     Step,
     Stop,
     SyntheticGoodbye,
+    Tick,
     Welcome,
 )
 from quarterdeck.core.step import Pong as PongStep
 from quarterdeck.drivers.clock import Clock
+from quarterdeck.drivers.witness import Report, Witness
 from quarterdeck.log.ring import Ring
 from quarterdeck.schema import commands as c
 from quarterdeck.schema.events import name_of
 from quarterdeck.schema.replies import Ack, Directive, Error, EventList, Pong, Registered, Shutdown, Snapshot
+from quarterdeck.server.alarm import Alarm
+from quarterdeck.server.claims import Claims
 from quarterdeck.server.hub import Hub
 from quarterdeck.server.outbox import Due, End, Interest, Render, Turn
 from quarterdeck.server.peer import Peer
+from quarterdeck.server.ports import Door, Identity, Journal
 from quarterdeck.server.queries import Unfit, events_after, interest_of, since_of
-from quarterdeck.server.spare import SpareDescriptor
 from quarterdeck.transport import peercred
 from quarterdeck.wire.codec import Malformed, encode_line, encode_lines
 from quarterdeck.wire.connection import Refusal
@@ -50,41 +55,6 @@ from quarterdeck.wire.connection import Refusal
 _INNER: Final = "register: `subscribe."
 SLICES_AT_ONCE: Final = 4
 """Slices of 64 KiB taken from one connection in a turn: together what a loop reads at once."""
-
-
-class Journal(Protocol):
-    """What the engine asks of a journal: `commit` returns when inputs and events are kept."""
-
-    def commit(self, inputs: list[tuple[Input, Context]], lines: list[bytes]) -> None:
-        """Keep one turn's inputs, each with its context, and the encoded events that came of them."""
-        ...
-
-
-class Door(Protocol):
-    """Who watches connections come and go: the acceptor."""
-
-    def joined(self, peer: Peer) -> Refusal | None:
-        """A connection is up; it is turned away with what is returned."""
-        ...
-
-    def registered(self, peer: Peer) -> None:
-        """A connection registered."""
-        ...
-
-    def left(self, peer: Peer) -> None:
-        """A connection is closed."""
-        ...
-
-
-class Identity:
-    """Who this launcher is in this run."""
-
-    __slots__ = ("pid", "run_id", "version")
-
-    def __init__(self, pid: int, version: str, run_id: str) -> None:
-        self.pid = pid
-        self.version = version
-        self.run_id = run_id
 
 
 class Engine:
@@ -113,11 +83,14 @@ class Engine:
         self._on_stop = on_stop
         self._door = door
         self._journal = journal
-        self._spare = SpareDescriptor()
+        self._claims = Claims(config)
+        self._alarm = Alarm(loop, clock, lambda: self.observe(Tick(), "clock"))
+        self._witness: Witness | None = None
+        self._host_pid: int | None = None  # as the witness was told
         self.peers: dict[Peer, None] = {}
         self._by_pid: dict[int, Peer] = {}
         self._woken: dict[Peer, None] = {}
-        self._observed: deque[Observation] = deque()
+        self._observed: deque[tuple[Input, Source]] = deque()
         self._scheduled = False
         # What one turn gathered, until it is committed and told:
         self._inputs: list[tuple[Input, Context]] = []
@@ -177,10 +150,19 @@ class Engine:
         peer.connection.close()
         self.wake(peer)
 
-    def observe(self, observation: Observation) -> None:
-        """Feed what the server itself saw."""
-        self._observed.append(observation)
+    def observe(self, observation: Observation | Tick | Report, source: Source = "launcher") -> None:
+        """Feed what the server itself, the clock or a witness saw."""
+        self._observed.append((observation, source))
         self._schedule()
+
+    def watch_with(self, witness: Witness) -> None:
+        """Let a witness watch the host's windows from now on."""
+        self._witness = witness
+        witness.start(self._loop, lambda report: self.observe(report, "witness"), self._is_hosts)
+
+    def _is_hosts(self, pid: int) -> bool:
+        """Whether a pid is the live host's or its descendant's."""
+        return self.state.host_pid is not None and peercred.is_or_descends(pid, self.state.host_pid)
 
     def refuse(self, peer: Peer, refusal: Refusal) -> None:
         """Turn a connection away that has not registered."""
@@ -191,7 +173,8 @@ class Engine:
 
     def close(self) -> None:
         """Give back what the engine itself holds of the system."""
-        self._spare.close()
+        self._alarm.set(None)
+        self._claims.close()
 
     def snapshot(self) -> Snapshot:
         """The state now. Only asked between turns and after a turn's events were told, when it is at the newest
@@ -213,7 +196,8 @@ class Engine:
         for peer in woken:
             self._take(peer)
         while self._observed:
-            self._reduce(self._observed.popleft(), self._context("launcher"))
+            observation, source = self._observed.popleft()
+            self._reduce(observation, self._context(source))
         self._settle()
 
     def _settle(self) -> None:
@@ -229,6 +213,10 @@ class Engine:
         effects, self._effects = self._effects, []
         for effect in effects:
             self._act(effect)
+        self._alarm.set(self.state.deadlines.nearest())
+        if self._witness is not None and self._host_pid != self.state.host_pid:
+            self._host_pid = self.state.host_pid
+            self._witness.host_changed()
 
     def _commit_and_tell(self) -> None:
         if self._journal is not None and self._inputs:
@@ -366,7 +354,7 @@ class Engine:
         wanted = command.subscribe
         try:
             interest = interest_of(wanted, _INNER) if wanted is not None else None
-            start, wrong = self._identify(peer, command)
+            start, wrong = self._claims.check(command, peer.link)
             if wrong is not None:
                 self._refuse(peer, Refusal(wrong.code, wrong.message, True, command.id))
                 return
@@ -391,27 +379,6 @@ class Engine:
             self._put(peer, Render(None, interest))
         else:
             self._put(peer, Turn(0, interest, before if since is None else since))
-
-    def _identify(self, peer: Peer, command: c.Register) -> tuple[int | None, Refused | None]:
-        """The start time of the claimed pid, and what is wrong with the claim; both are free to ask where nothing is
-        checked. Out of descriptors the one kept in reserve is lent to the look-up.
-        """
-        if self.config.pid_check == "off":
-            return None, self._identity_wrong(peer, command)
-        try:
-            return peercred.start_time(command.pid), self._identity_wrong(peer, command)
-        except OSError:
-            with self._spare.lent():
-                return peercred.start_time(command.pid), self._identity_wrong(peer, command)
-
-    def _identity_wrong(self, peer: Peer, command: c.Register) -> Refused | None:
-        """Whether the kernel contradicts the claimed pid or role (protocol, section 9)."""
-        real = peer.link.peer.pid if self.config.pid_check == "on" else None
-        if real is not None and real != command.pid and not peercred.is_or_descends(command.pid, real):
-            return Refused("pid_mismatch", f"pid {command.pid} is neither the peer, pid {real}, nor its descendant")
-        if self.config.roles == "proven" and command.kind == "host":
-            return Refused("forbidden", "roles=proven: only the launcher's own child may register as host")
-        return None
 
     def _end_stale(self, pid: int, start: int | None) -> None:
         """Before a pid is refused as registered already: has that connection ended, or that process (section 3.2)?"""
@@ -525,6 +492,9 @@ class Engine:
         if isinstance(effect, BeginShutdown):
             self._direct_all(Shutdown(effect.reason, effect.grace_ms))
             self.observe(ShutdownFinished())
+        elif isinstance(effect, MoveWindow):
+            if self._witness is not None and self.config.correct:
+                self._witness.move(effect.hwnd, effect.target)
         elif isinstance(effect, Stop):
             self._by_pid.clear()
             for peer in list(self.peers):

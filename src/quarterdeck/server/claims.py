@@ -1,0 +1,43 @@
+"""Claims: what a client says of itself against what the kernel says of it (protocol, section 9)."""
+
+from __future__ import annotations
+
+from quarterdeck.config import Config
+from quarterdeck.core.step import Refused
+from quarterdeck.schema.commands import Register
+from quarterdeck.server.spare import SpareDescriptor
+from quarterdeck.transport import Connection, peercred
+
+
+class Claims:
+    """Checks claims of pid and role. Out of descriptors the one kept in reserve is lent to the look-up."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._spare = SpareDescriptor()
+
+    def close(self) -> None:
+        """Give the reserve back."""
+        self._spare.close()
+
+    def check(self, claim: Register, link: Connection) -> tuple[int | None, Refused | None]:
+        """The start time of the claimed pid (none where nothing is checked), and what is wrong with the claim."""
+        if self._config.pid_check == "off":
+            return None, self._wrong_role(claim)
+        try:
+            return self._look(claim, link.peer.pid)
+        except OSError:
+            with self._spare.lent():
+                return self._look(claim, link.peer.pid)
+
+    def _look(self, claim: Register, peer_pid: int | None) -> tuple[int | None, Refused | None]:
+        start = peercred.start_time(claim.pid)
+        if peer_pid is not None and peer_pid != claim.pid and not peercred.is_or_descends(claim.pid, peer_pid):
+            what = f"pid {claim.pid} is neither the peer, pid {peer_pid}, nor its descendant"
+            return start, Refused("pid_mismatch", what, True)
+        return start, self._wrong_role(claim)
+
+    def _wrong_role(self, claim: Register) -> Refused | None:
+        if self._config.roles == "proven" and claim.kind == "host":
+            return Refused("forbidden", "roles=proven: only the launcher's own child may register as host", True)
+        return None
