@@ -74,4 +74,4 @@ clean:  ## Remove .venv, caches and build results
 	find src tests $(wildcard bench) $(wildcard examples) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 debian-tools:
-	@scripts/node
+	@scripts/debian-tools

@@ -95,6 +95,7 @@ LAYERS = {
 class FileRule:
     """What a file, or each file below a folder, may do besides its layer's row, and what it may not in spite of it."""
 
+    ours: frozenset[str] = frozenset()
     libraries: frozenset[str] = frozenset()
     never: frozenset[str] = frozenset()
     lazily: frozenset[str] = frozenset()
@@ -109,6 +110,14 @@ FILES = {
     "ui/cli.py": FileRule(lazily=_names("server.daemon server.history server.replay")),
     "ui/commands": FileRule(lazily=_names("server.daemon server.history server.replay")),
 }
+
+# One driver, several files: they may import each other and what all witnesses share, but no other driver.
+_X11 = FileRule(ours=_names("drivers.witness drivers.x11_display drivers.x11_looks drivers.x11_watch"))
+FILES |= dict.fromkeys(
+    ("drivers/x11.py", "drivers/x11_display.py", "drivers/x11_looks.py", "drivers/x11_watch.py"), _X11
+)
+_WIN32 = FileRule(ours=_names("drivers.witness drivers.win32_calls"))
+FILES |= dict.fromkeys(("drivers/win32.py", "drivers/win32_calls.py"), _WIN32)
 
 # Modules that must start fast, or must be free of it: importing one leaves asyncio (25 ms) unloaded.
 WITHOUT_ASYNCIO = (
@@ -229,7 +238,8 @@ def _rule(path: str, layer: str) -> Layer:
         if special := FILES.get(place):
             never = (rule.never - special.libraries) | special.never
             libraries = rule.libraries | special.libraries
-            rule = replace(rule, libraries=libraries, never=never, lazily=rule.lazily | special.lazily)
+            ours = rule.ours | special.ours
+            rule = replace(rule, ours=ours, libraries=libraries, never=never, lazily=rule.lazily | special.lazily)
     return rule
 
 
