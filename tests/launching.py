@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -33,8 +34,13 @@ class Launcher:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "quarterdeck", *arguments], stdout=subprocess.PIPE, text=True, env=environ
         )
-        assert self._process.stdout is not None
-        self.line = self._process.stdout.readline()
+        stdout = self._process.stdout
+        assert stdout is not None
+        # Not a bare readline: a launcher that hangs would hang the thread that waits for it, and the test with it.
+        if not select.select([stdout], [], [], PATIENCE_S)[0]:
+            self.kill()
+            raise AssertionError(f"the launcher said nothing for {PATIENCE_S:g} s")
+        self.line = stdout.readline()
         assert "listening" in self.line, "the launcher ended before it listened"
 
     def kill(self) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 EXAMPLES = (
     ("quarterdeck serve", "This user's launcher, in the foreground, until Ctrl-C, SIGTERM or quarterdeck quit."),
     ("quarterdeck serve --data-dir ~/app", "A launcher of its own for one application."),
+    ("quarterdeck serve --witness x11 --correct", "Watch the host's windows on an X server, and move stray ones back."),
     ("quarterdeck serve --set pid_check=off", "Change a setting; an unknown one is refused with the right ones."),
 )
 
@@ -41,8 +42,17 @@ class ServeCommand(Command):
 @data_dir_option
 @endpoint_option
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a setting. May be given again.")
+@click.option("--witness", type=click.Choice(["none", "x11"]), help="Watch the host's real windows, too.")
+@click.option("--correct", is_flag=True, help="Let the witness move stray windows back by itself.")
 @click.pass_context
-def command(ctx: click.Context, data_dir: str | None, endpoint: str | None, settings: tuple[str, ...]) -> int:
+def command(
+    ctx: click.Context,
+    data_dir: str | None,
+    endpoint: str | None,
+    settings: tuple[str, ...],
+    witness: str | None,
+    correct: bool,
+) -> int:
     """Run a launcher until it is told to quit.
 
     Prints one line when it listens: version, pid, endpoint and run. A second launcher for the same folder or address
@@ -56,7 +66,8 @@ def command(ctx: click.Context, data_dir: str | None, endpoint: str | None, sett
     before = ctx.find_root().obj
     if given == (None, None) and isinstance(before, Address):
         given = before
-    config = Config.from_settings(list(settings))
+    flags = [f"witness={witness}"] * (witness is not None) + ["correct=true"] * correct
+    config = Config.from_settings([*settings, *flags])
     return run(config, data_dir=_folder(given), endpoint=_address(given), announce=announce)
 
 

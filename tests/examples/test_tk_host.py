@@ -1,0 +1,134 @@
+"""A real Tk application on a real X server with a window manager, watched by the witness.
+
+Each thing that happens to its windows gives exactly the drift that it should, and none else.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.drivers.xserver import XServer, require_x
+
+ROOT = Path(__file__).parent.parent.parent
+HOST = ROOT / "examples" / "tk_host.py"
+COMMAND = [sys.executable, "-m", "quarterdeck"]
+PATIENCE_S = 60
+
+
+class Scene:
+    """A launcher with a witness, its stream read line by line, and a Tk host that does as it is told."""
+
+    def __init__(self, server: XServer, folder: Path, *flags: str) -> None:
+        self.environ = {**server.environ, "QUARTERDECK_ENDPOINT": str(folder / "s.sock")}
+        serve = [*COMMAND, "serve", "--data-dir", str(folder), "--witness", "x11", *flags]
+        serve += ["--endpoint", self.environ["QUARTERDECK_ENDPOINT"]]
+        self.launcher = self._start(serve)
+        assert self.launcher.stdout is not None
+        assert "listening" in self.launcher.stdout.readline()
+        self.stream = self._start([*COMMAND, "watch", "--since", "0", "--json"])
+        self.told: list[dict[str, Any]] = []
+        self.host = self._start([sys.executable, str(HOST), "--script"])
+
+    def _start(self, command: list[str]) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            command, env=self.environ, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=1
+        )
+
+    def order(self, line: str) -> None:
+        assert self.host.stdin is not None
+        self.host.stdin.write(line + "\n")
+
+    def until(self, name: str, **members: Any) -> dict[str, Any]:
+        """Read on until this event; everything before it is kept in `told`."""
+        assert self.stream.stdout is not None
+        for line in self.stream.stdout:
+            event: dict[str, Any] = json.loads(line)
+            self.told.append(event)
+            if event["event"] == name and all(event.get(key) == value for key, value in members.items()):
+                return event
+        raise AssertionError(f"the stream ended before {name} {members}: {self.told[-5:]}")
+
+    def drift(self) -> list[tuple[str, str | None]]:
+        """The drift told so far."""
+        found = [event for event in self.told if event["event"] == "hwnd_drift_detected"]
+        return [(event["kind"], event["label"]) for event in found]
+
+    def xdotool(self, *words: str) -> None:
+        subprocess.run(["xdotool", *words], env=self.environ, check=True, stdout=subprocess.DEVNULL)
+
+    def close(self) -> None:
+        for process in (self.host, self.stream, self.launcher):
+            process.terminate()
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    pipe.close()
+            process.wait(PATIENCE_S)
+
+
+@pytest.fixture
+def server() -> Iterator[XServer]:
+    require_x()
+    if importlib.util.find_spec("tkinter") is None:
+        assert os.environ.get("CI") != "true", "in CI nothing may be missing: tkinter (python3-tk)"
+        pytest.skip("this Python has no tkinter (apt-get install python3-tk)")
+    server = XServer()
+    server.manage()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def scene(server: XServer) -> Iterator[Scene]:
+    with tempfile.TemporaryDirectory(prefix="qd-") as folder:
+        scene = Scene(server, Path(folder))
+        yield scene
+        scene.close()
+
+
+def test_a_window_that_is_iconified_is_observed_and_no_drift(scene: Scene) -> None:
+    hwnd = scene.until("window_observed", label="w1", visible=True)["hwnd"]
+    scene.xdotool("windowminimize", str(hwnd))
+    scene.until("window_observed", label="w1", iconic=True)
+    scene.xdotool("windowactivate", str(hwnd))
+    scene.until("window_observed", label="w1", iconic=False, visible=True)
+    assert scene.drift() == []
+
+
+def test_a_host_that_is_killed_leaves_its_windows_orphaned_and_no_drift(scene: Scene) -> None:
+    scene.until("window_observed", label="w1", visible=True)
+    scene.host.kill()
+    assert scene.until("windows_orphaned")["labels"] == ["w1"]
+    assert scene.until("window_observed", label="w1")["hwnd"] is None
+    assert scene.drift() == []
+
+
+def test_a_host_that_closes_its_windows_itself_is_told_no_drift(scene: Scene) -> None:
+    scene.until("window_observed", label="w1", visible=True)
+    scene.order("open")
+    scene.until("window_observed", label="w2", visible=True)
+    scene.order("close w1")
+    assert scene.until("window_closed", label="w1")["crash_detected"] is False
+    scene.order("close w2")
+    scene.until("host_should_quit")
+    assert scene.until("process_exited", pid=scene.host.pid)["reason"] == "goodbye"
+    assert scene.drift() == [("orphan_instance", "w2")]
+
+
+def test_a_second_monitor_comes_and_goes(scene: Scene) -> None:
+    scene.until("window_observed", label="w1", visible=True)
+    monitor = ["xrandr", "--setmonitor", "second", "800/211x600/158+1280+0", "none"]
+    subprocess.run(monitor, env=scene.environ, check=True)
+    assert len(scene.until("monitors_changed")["rects"]) == 2
+    subprocess.run(["xrandr", "--delmonitor", "second"], env=scene.environ, check=True)
+    assert len(scene.until("monitors_changed")["rects"]) == 1
+    assert scene.drift() == []
