@@ -21,6 +21,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 import quarterdeck
+from quarterdeck.schema.replies import Shutdown
 
 
 class Deck:
@@ -33,14 +34,14 @@ class Deck:
         self.client = self.ask(self._connect())
 
     async def _connect(self) -> quarterdeck.Client:
-        client = await quarterdeck.connect(kind="host", name="tk-host", events=("host_should_quit",))
+        client = await quarterdeck.connect(kind="host", name="tk-host", events=())
         self._listening = asyncio.create_task(self._listen(client))
         return client
 
     async def _listen(self, client: quarterdeck.Client) -> None:
-        """The launcher ends: so do we. The last window has gone: a host that has nothing else to do goes, too."""
+        """The launcher ends: so do we."""
         async for directive in client.directives():
-            if directive.__class__.__name__ == "Shutdown":
+            if isinstance(directive, Shutdown):
                 self.orders.put("quit")
 
     def ask(self, command: Coroutine[Any, Any, Any]) -> Any:
@@ -102,7 +103,7 @@ class Host:
     def heed(self) -> None:
         """Carry out what was ordered since the last look: `open`, `close w1`, `quit`, or a line of Tcl for a window."""
         while not self.deck.orders.empty():
-            order, _, rest = self.deck.orders.get().partition(" ")
+            order, _, rest = self.deck.orders.get().strip().partition(" ")
             if order == "quit":
                 self.root.quit()
             elif order == "open":
@@ -121,21 +122,15 @@ def name_for_the_witness(window: tk.Toplevel, label: str) -> None:
     import xcffib
     from xcffib.xproto import PropMode
 
-    window.update()  # now there is the window that the window manager will see: the parent of Tk's own
+    window.update()  # now there is the window that the window manager will see: the parent of Tk's own,
+    window.winfo_pointerxy()  # and after an answer the X server has it, too
     connection: Any = xcffib.connect()  # type: ignore[no-untyped-call]  # xcffib has no types
     name = "_QUARTERDECK_LABEL"
     atoms = [connection.core.InternAtom(False, len(text), text).reply().atom for text in (name, "UTF8_STRING")]
     outer = connection.core.QueryTree(window.winfo_id()).reply().parent
     text = label.encode()
-    connection.core.ChangeProperty(PropMode.Replace, outer, *atoms, 8, len(text), text)
-    connection.flush()
-    connection.disconnect()
-
-
-def read_orders(deck: Deck) -> None:
-    """Hand on what is ordered, line by line."""
-    for line in sys.stdin:
-        deck.orders.put(line.strip())
+    connection.core.ChangeProperty(PropMode.Replace, outer, *atoms, 8, len(text), text, is_checked=True).check()
+    connection.disconnect()  # only after that answer: a request that the server has not read is lost with us
 
 
 def main() -> None:
@@ -144,7 +139,7 @@ def main() -> None:
     host = Host(deck)
     host.open()
     if "--script" in sys.argv:
-        threading.Thread(target=read_orders, args=(deck,), daemon=True).start()
+        threading.Thread(target=lambda: list(map(deck.orders.put, sys.stdin)), daemon=True).start()
     host.root.mainloop()
     deck.ask(deck.client.close())
 

@@ -132,3 +132,22 @@ def test_a_second_monitor_comes_and_goes(scene: Scene) -> None:
     subprocess.run(["xrandr", "--delmonitor", "second"], env=scene.environ, check=True)
     assert len(scene.until("monitors_changed")["rects"]) == 1
     assert scene.drift() == []
+
+
+def test_a_monitor_that_shrinks_away_from_a_window_is_drift(scene: Scene) -> None:
+    scene.until("window_observed", label="w1", visible=True)
+    monitor = ["xrandr", "--setmonitor", "main", "40/11x40/11+0+0", "screen"]
+    subprocess.run(monitor, env=scene.environ, check=True)
+    drift = scene.until("hwnd_drift_detected", kind="off_monitor")
+    assert (drift["label"], drift["severity"]) == ("w1", "warn")
+    assert scene.drift() == [("off_monitor", "w1")]
+    assert not [event for event in scene.told if event["event"] == "corrective_window_move"]
+
+
+def test_a_window_that_was_in_front_may_be_hidden_and_shown_again(scene: Scene) -> None:
+    scene.until("window_observed", label="w1", visible=True)
+    scene.order("wm withdraw .w1")
+    scene.until("window_observed", label="w1", visible=False)
+    scene.order("wm deiconify .w1")
+    scene.until("window_observed", label="w1", visible=True)
+    assert scene.drift() == []
