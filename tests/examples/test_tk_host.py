@@ -75,14 +75,15 @@ class Scene:
             process.wait(PATIENCE_S)
 
 
-@pytest.fixture
-def server() -> Iterator[XServer]:
+@pytest.fixture(params=[True], ids=["managed"])
+def server(request: pytest.FixtureRequest) -> Iterator[XServer]:
     require_x()
     if importlib.util.find_spec("tkinter") is None:
         assert os.environ.get("CI") != "true", "in CI nothing may be missing: tkinter (python3-tk)"
         pytest.skip("this Python has no tkinter (apt-get install python3-tk)")
     server = XServer()
-    server.manage()
+    if request.param:
+        server.manage()
     yield server
     server.stop()
 
@@ -151,3 +152,15 @@ def test_a_window_that_was_in_front_may_be_hidden_and_shown_again(scene: Scene) 
     scene.order("wm deiconify .w1")
     scene.until("window_observed", label="w1", visible=True)
     assert scene.drift() == []
+
+
+@pytest.mark.parametrize("server", [False], indirect=True, ids=["unmanaged"])  # a window manager would not let it
+def test_a_window_that_moves_off_every_monitor_is_drift(scene: Scene) -> None:
+    scene.until("window_observed", label="w1", visible=True)
+    monitor = ["xrandr", "--setmonitor", "main", "640/169x800/211+0+0", "screen"]
+    subprocess.run(monitor, env=scene.environ, check=True)
+    scene.until("monitors_changed")
+    scene.order("wm geometry .w1 +900+100")
+    drift = scene.until("hwnd_drift_detected", kind="off_monitor")
+    assert (drift["label"], drift["severity"]) == ("w1", "warn")
+    assert scene.drift() == [("off_monitor", "w1")]
