@@ -94,7 +94,11 @@ class Scene:
 
     def rect(self, window: int) -> Rect:
         """Where a window was last told to be."""
-        return [report.rect for report in self.of(window) if isinstance(report, ReportHwndPositionChanged)][-1]
+        return self.places(window)[-1]
+
+    def places(self, window: int) -> list[Rect]:
+        """Where a window was told to be, one after the other."""
+        return [report.rect for report in self.of(window) if isinstance(report, ReportHwndPositionChanged)]
 
     def clear(self) -> None:
         self.told.clear()

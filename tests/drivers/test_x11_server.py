@@ -172,6 +172,22 @@ def test_a_frozen_server_does_not_hold_the_loop(server: XServer) -> None:
     play(server, act)
 
 
+def test_a_server_that_dies_in_the_middle_of_an_answer(server: XServer) -> None:
+    async def act(scene: Scene) -> None:
+        window = scene.host().window()
+        await scene.until_opened(window)
+        server.freeze()
+        scene.witness.host_changed()
+        await asyncio.sleep(0)  # so that it has asked
+        server.kill()
+        await scene.until_true(lambda: len(scene.trouble) == 1)
+        server.start()
+        await scene.until(ReportHwndDestroyed(hwnd=window))
+        await scene.until_opened(scene.host().window())
+
+    play(server, act)
+
+
 def test_a_frozen_server_does_not_hold_the_start(server: XServer) -> None:
     server.freeze()
 

@@ -5,7 +5,8 @@ Rules:
   another does no harm: the last look is always later than the last event.
 - One batch of looks is under way at a time, at most `BATCH` windows; what happens meanwhile waits for the next.
 - The screen comes before its windows: whether there is a window manager decides what counts as a window.
-- A moving window is looked at once in `SETTLE_S`, and always after its last move.
+- A place is told once a window is at rest, so that the way there is not, nor a window manager's animation of
+  minimising, which ends off the screen; a hidden or minimised window has no place until it is shown again.
 """
 
 from __future__ import annotations
@@ -38,6 +39,11 @@ from quarterdeck.schema.commands import (
 from quarterdeck.schema.types import Rect
 
 SETTLE_S: Final = 0.05
+"""How long a window must not move to be at rest."""
+FRAME_SETTLE_S: Final = 0.25
+"""The same for a frame that moves without a word to its window, as animations do (openbox: 0.21 s)."""
+RESTLESS_S: Final = 1.0
+"""A window that never rests is told of after so long nevertheless."""
 BATCH: Final = 8
 """A look costs about half a millisecond of the loop's time."""
 EVENTS_A_TURN: Final = 256
@@ -60,6 +66,11 @@ class Window:
     sure: bool = True
     """False: whose it is and what it is called is to be asked again."""
     settling: TimerHandle | None = None
+    """Runs while it moves."""
+    latest: float = 0.0
+    """When it is looked at even if it still moves, on the loop's clock."""
+    rested: bool = False
+    """Whether its place is due to be told."""
 
 
 @dataclass(slots=True)
@@ -180,7 +191,7 @@ class Watch:
         if event.window == display.root:
             self._screen_due = True
         for window in self._within(event.window):
-            self._settle(window)
+            self._settle(window, SETTLE_S if window == event.window else FRAME_SETTLE_S)
 
     def _note_destroyed(self, _display: Display, event: Any) -> None:
         self._screen_due |= event.window == self._screen.wm_check
@@ -214,13 +225,19 @@ class Watch:
         root = self._display.root if self._display is not None else 0
         return parent == window or (parent not in self._screen.top and parent != root)
 
-    def _settle(self, window: int) -> None:
+    def _settle(self, window: int, pause_s: float) -> None:
         seen = self._windows[window]
+        now = self._loop.time()
         if seen.settling is None:
-            seen.settling = self._loop.call_later(SETTLE_S, self._settled, window, seen)
+            seen.latest = now + RESTLESS_S
+        elif seen.settling.when() >= seen.latest:
+            return  # a flood of moves would put it off again and again
+        else:
+            seen.settling.cancel()
+        seen.settling = self._loop.call_at(min(now + pause_s, seen.latest), self._settled, window, seen)
 
     def _settled(self, window: int, seen: Window) -> None:
-        seen.settling = None
+        seen.settling, seen.rested = None, True
         self._due[window] = None
         self._wake()
 
@@ -324,7 +341,9 @@ class Watch:
             self._observe(ReportHwndForegroundChanged(hwnd=window))
 
     def _compare(self, window: int, seen: Window, was: Look, now: Look) -> None:
-        seen.look = now
+        if not now.visible or (seen.settling is not None and not seen.rested):
+            now = replace(now, rect=was.rect)
+        seen.look, seen.rested = now, False
         if now.label is not None and now.label != was.label:
             self._observe(named(window, seen.identity, now))
         for report in changed(window, was, now):
