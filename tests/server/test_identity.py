@@ -143,6 +143,18 @@ def test_goodbye_not_yet_read_is_a_goodbye_before_the_next_registration(launch: 
         watcher.expect(event="process_exited")
 
 
+def test_pid_whose_connection_ended_behind_blank_lines_can_register_again(launch: Launch, loop: str) -> None:
+    launched = launch(loop=loop)
+    first = launched.join(pid=7)
+    first.send(*[{"cmd": "get_snapshot", "id": number} for number in range(3000)])  # not read, so in the end not taken
+    other = launched.quiet()
+    other.ping()
+    first.send_bytes(b"\n \t\r\n\n")
+    first.half_close()
+    claim(launched, 7).until(event="registered", id="r")
+    other.ping()
+
+
 def test_second_register_on_one_connection_leaves_the_registration(launch: Launch) -> None:
     launched = launch()
     client = launched.join(pid=7)

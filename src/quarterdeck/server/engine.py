@@ -387,9 +387,10 @@ class Engine:
             return
         old.read_now()
         while (old.inbox or old.connection.waiting) and not old.leaving and (old.ended_input or self._may_take(old)):
-            if not old.inbox:
-                old.inbox.extend(old.connection.take())
-            self._handle(old, old.inbox.popleft())
+            if old.inbox:
+                self._handle(old, old.inbox.popleft())
+            else:
+                old.inbox.extend(old.connection.take())  # nothing, where all its lines are blank
         is_another = start is not None and old.start is not None and start != old.start
         if not old.leaving and (old.ended_input or is_another):
             if old.is_rendering:
