@@ -45,6 +45,11 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     pending_handles: Annotated[Count, "handles that wait for their window; beyond, the oldest is forgotten"] = 1_024
     closed_handles: Annotated[Count, "handles of closed windows remembered; beyond, the oldest is forgotten"] = 1_024
     promotions: Annotated[Count, "promoted labels remembered until they open; beyond, the oldest is forgotten"] = 1_024
+    journal_bytes: Annotated[Bytes, "the journal's file; beyond, the oldest steps are dropped"] = 536_870_912
+    journal_days: Annotated[Annotated[float, Meta(gt=0)], "days that the journal keeps; older steps are dropped"] = 30.0
+    journal_waiting_bytes: Annotated[
+        Bytes, "kept in memory while the journal fails; beyond, steps are lost, and the hole is marked"
+    ] = 16_777_216
     exited_processes: Annotated[Annotated[int, Meta(ge=0)], "exited process records kept, the latest exits"] = (
         EXITED_PROCESSES_MAX
     )
@@ -63,8 +68,15 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     loop: Annotated[Literal["auto", "asyncio", "uvloop"], "event loop; `auto` takes uvloop where it is installed"] = (
         "auto"
     )
-    witness: Annotated[Literal["none", "x11"], "who watches the real windows, beside what the host reports"] = "none"
+    witness: Annotated[
+        Literal["none", "x11", "win32"],
+        "who watches the real windows, beside what the host reports; `win32` is not yet run",
+    ] = "none"
     correct: Annotated[bool, "the witness carries out corrective moves itself"] = False
+    journal: Annotated[
+        Literal["off", "normal", "full"],
+        "keep inputs and events on disk: `normal` survives a crash of the launcher, `full` also of the machine",
+    ] = "normal"
     log_level: Annotated[Literal["debug", "info", "warning", "error"], "least severe log line written to stderr"] = (
         "info"
     )

@@ -9,6 +9,9 @@
     │   ├── AlreadyRunning         another launcher owns the data folder or the address
     │   ├── NoLauncher             nobody listens at the address
     │   └── EndpointRefused        a folder or socket is not safe, not ours, or too long
+    ├── JournalError
+    │   ├── JournalUnavailable     it cannot be opened, read or written at present          (fault: environment)
+    │   └── JournalDamaged         what it holds is not what was written                    (fault: environment)
     ├── CommandRefused             the launcher answered `error`                            (fault: local)
     ├── ConnectionLost             the connection ended before the answer came              (fault: remote)
     ├── Timeout                    no answer within the time that the caller allowed        (fault: remote)
@@ -79,6 +82,22 @@ class NoLauncher(EndpointError):
 
 class EndpointRefused(EndpointError):
     """Raised when a folder or socket is not safe to use: not ours, open to others, a link, or its path is too long."""
+
+
+class JournalError(QuarterdeckError):
+    """The base of what can be wrong with the file that keeps what happened."""
+
+    fault: ClassVar[Fault] = "environment"
+
+
+class JournalUnavailable(JournalError):
+    """Raised when the journal cannot be opened, read or written at present: no space, no permission, held by another
+    process. What was written before is unharmed, and it may work again later.
+    """
+
+
+class JournalDamaged(JournalError):
+    """Raised when what the journal holds is not what was written, or is no journal at all. The message says where."""
 
 
 class CommandRefused(QuarterdeckError):

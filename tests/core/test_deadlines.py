@@ -132,6 +132,18 @@ def test_stale_places_are_never_the_greater_part_after_a_set() -> None:
     assert taken(deadlines, 2_000) == [*keys[:10], A]
 
 
+def test_all_are_told_in_the_order_of_deciding_without_stale_places_and_stay() -> None:
+    deadlines = Deadlines()
+    assert deadlines.all() == []
+    for key, due_ms in ((B, 10), (A, 10), (B, 30), (A, 5), (A, 30), (Deadline("c", 0, "hidden"), 20)):
+        deadlines.set(key, due_ms)
+    deadlines.set(Deadline("d", 0, "hidden"), 1)
+    deadlines.drop(Deadline("d", 0, "hidden"))
+    wanted = [(20, Deadline("c", 0, "hidden")), (30, A), (30, B)]
+    assert deadlines.all() == deadlines.all() == wanted
+    assert taken(deadlines, 99) == [key for _, key in wanted]
+
+
 def test_the_same_as_a_sorted_list_whatever_is_done() -> None:
     draw = random.Random(7)
     keys = [Deadline(label, hwnd, "no_browser") for label in "abc" for hwnd in range(4)]
@@ -152,4 +164,5 @@ def test_the_same_as_a_sorted_list_whatever_is_done() -> None:
                 del plain[key]
         assert deadlines.nearest() == min(plain.values(), default=None)
         assert len(deadlines) == len(plain)
+        assert deadlines.all() == sorted((due_ms, key) for key, due_ms in plain.items())
         assert deadlines.due(key) == plain.get(key)

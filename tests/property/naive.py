@@ -8,7 +8,7 @@ the reducer's, and says so ("choice:").
 from __future__ import annotations
 
 from quarterdeck.core.state import Rules
-from quarterdeck.core.step import Context, Input, SyntheticGoodbye, Tick
+from quarterdeck.core.step import Context, Input, JournalReported, SyntheticGoodbye, Tick
 from quarterdeck.schema import commands as c
 from quarterdeck.schema.types import Rect
 from tests.property.naive_rows import Closed, Open, Pending, Reality, Told, centre, meet
@@ -27,6 +27,7 @@ class Naive:
         self._ids: dict[str, str] = {}
         self._monitors: tuple[Rect, ...] = ()
         self._background = False
+        self._journal = rules.journal
         self._numbers = 0
         self._inputs = 0
         self._handle_reported = False
@@ -53,6 +54,9 @@ class Naive:
                 self._host_vanished(left)
             case Tick():
                 self._tick()
+            case JournalReported(state=journal) if journal != self._journal:
+                self._journal = journal
+                self._own.append(("journal_changed", journal))
             case c.ReportHwndOpened():
                 self._hwnd_opened(value)
             case c.ReportHwndDestroyed():

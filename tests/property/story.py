@@ -13,12 +13,14 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
+from quarterdeck.core.checkpoint import freeze
 from quarterdeck.core.reducer import reduce
 from quarterdeck.core.snapshot import snapshot
 from quarterdeck.core.state import Rules, State
 from quarterdeck.core.step import (
     Context,
     Input,
+    JournalReported,
     QuitSignalled,
     ShutdownFinished,
     Source,
@@ -102,7 +104,9 @@ class Story:
             return value, "client", host if host is not None and draw.random() < 0.98 else draw.choice(PIDS)
         if self._ends and draw.random() < 0.3:
             return draw.choice((QuitSignalled("SIGTERM"), ShutdownFinished())), "launcher", None
-        return draw.choice((c.ReportUiThreadAlive(nonce=1), c.Ping(nonce=1))), "client", host
+        if draw.random() < 0.4:
+            return JournalReported(draw.choice(("off", "ok", "failing"))), "launcher", None
+        return draw.choice(_OTHERS)(draw), "client", host if draw.random() < 0.7 else draw.choice(PIDS)
 
     def _coming_and_going(self) -> tuple[Input, Source, int | None]:
         draw = self._draw
@@ -161,6 +165,12 @@ _REPORTS: tuple[Callable[[random.Random], c.Command], ...] = (
     lambda draw: c.ReportPoolDrainDecision(label=_label(draw), was_last=draw.random() < 0.5),
 )
 
+_OTHERS: tuple[Callable[[random.Random], c.Command], ...] = (
+    lambda draw: c.ReportUiThreadAlive(nonce=1),
+    lambda draw: c.Ping(nonce=1),
+    lambda draw: c.ReportStatus(status=msgspec.Raw(draw.choice((b"{}", b'{"n":[1,null]}')))),  # type: ignore[arg-type]  # as the wire hands it over
+)
+
 
 def told(step: Step) -> bytes:
     """All that a step says, as bytes."""
@@ -168,10 +178,10 @@ def told(step: Step) -> bytes:
 
 
 def play(seed: int) -> bytes:
-    """All that a story tells, and the state in the end."""
+    """All that a story tells, and the state in the end, as a snapshot shows it and as a checkpoint keeps it."""
     state = State(RULES)
     steps = [told(reduce(state, value, ctx)) for value, ctx in Story(seed, state).inputs()]
-    return b"\n".join((*steps, msgspec.json.encode(snapshot(state, RUN_ID))))
+    return b"\n".join((*steps, msgspec.json.encode(snapshot(state, RUN_ID)), msgspec.json.encode(freeze(state))))
 
 
 if __name__ == "__main__":

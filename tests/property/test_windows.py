@@ -23,6 +23,7 @@ from quarterdeck.core.state import State
 from quarterdeck.core.step import Context, Input, MoveWindow, Refused, Step, Tick
 from quarterdeck.schema import events as e
 from quarterdeck.schema.replies import Snapshot
+from tests.property.inside import check_inside, everything
 from tests.property.naive import Naive
 from tests.property.story import INPUTS, RULES, RUN_ID, Story, play
 
@@ -34,7 +35,7 @@ PHASES = ("starting", "running", "quitting", "dead")
 ONCE = ("browser_without_hwnd", "hidden_since_open", "off_monitor", "orphan_destroy")
 """Drift told once per window; `hwnd_without_browser` is so for a taker, and a handle that waits has no window."""
 
-ELSEWHERE = (e.ProcessSpawned, e.ProcessExited, e.LifecyclePhaseChanged)
+ELSEWHERE = (e.ProcessSpawned, e.ProcessExited, e.ProcessStatusChanged, e.LifecyclePhaseChanged)
 """What the plain rules leave out."""
 
 _events: msgspec.json.Decoder[e.StreamEvent] = msgspec.json.Decoder(e.StreamEvent)
@@ -95,7 +96,8 @@ class Checked:
             self._mirror.apply(_events.decode(msgspec.json.encode(event)))
             self.kinds[f"{e.name_of(event)} {getattr(event, 'kind', '')}"] += 1
         assert self.state.version == version
-        assert self._mirror.snapshot() == self._view
+        # As they are sent: a status is encoded text here, and decoded there.
+        assert msgspec.json.encode(self._mirror.snapshot()) == msgspec.json.encode(self._view)
         assert set(self._open) == set(self.state.windows)
         assert self._pool == self.state.pool
 
@@ -203,50 +205,6 @@ def rank(event: e.StreamEvent, step: Step) -> int:
     return 0
 
 
-def check_inside(state: State) -> None:
-    """Indexes agree with what they index, and nothing is beyond its limit."""
-    rules = state.rules
-    for label, window in state.windows.items():
-        assert window.label == label
-        if window.handle is not None:
-            assert state.handles[window.handle.hwnd] is window.handle
-            assert window.handle.label == label
-    for hwnd, handle in state.handles.items():
-        assert handle.hwnd == hwnd
-        assert (handle.label is None) == (hwnd in state.pending)
-        if handle.label is not None:
-            assert state.windows[handle.label].handle is handle
-        assert hwnd not in state.closed_handles
-    hinted = {hwnd: hint for hint, waiting in state.hinted.items() for hwnd in waiting}
-    assert all(state.hinted.values())
-    assert not set(hinted) & set(state.unhinted)
-    assert set(hinted) | set(state.unhinted) == set(state.pending) <= set(state.handles)
-    assert all(state.handles[hwnd].hint == hint for hwnd, hint in hinted.items())
-    assert all(state.handles[hwnd].hint is None for hwnd in state.unhinted)
-    ages = [state.handles[hwnd].opened_ms for hwnd in state.pending]
-    assert ages == sorted(ages)
-    orphaned = {label for label, window in state.windows.items() if window.orphaned}
-    assert state.orphans == len(orphaned)
-    assert set(state.owned) == set(state.windows) - orphaned
-    assert set(state.unoffered) <= orphaned
-    assert len(state.windows) <= rules.windows_max
-    assert len(state.pool) <= rules.pool_max
-    assert len(state.backend_ids) <= rules.backend_ids_max
-    assert len(state.pending) <= rules.pending_handles_max
-    assert len(state.closed_handles) <= rules.closed_handles_max
-    assert len(state.promoted) <= rules.promotions_max
-    assert len(state.exited) <= rules.exited_processes_max
-    host = state.live(state.host_pid)
-    assert (state.host_pid is None) == (host is None or host.kind != "host")
-
-
-def everything(state: State) -> str:
-    """All that the state holds, to be compared."""
-    parts = {name: value for name, value in vars(state).items() if name not in ("deadlines", "windows")}
-    windows = {label: (repr(window), sorted(window.told)) for label, window in state.windows.items()}
-    return repr((parts, windows, vars(state.deadlines)))
-
-
 @pytest.mark.parametrize("part", range(PARTS))
 def test_every_invariant_holds_after_every_input(part: int) -> None:
     kinds: Counter[str] = Counter()
@@ -267,6 +225,7 @@ def test_every_invariant_holds_after_every_input(part: int) -> None:
         "windows_orphaned ",
         "window_observed ",
         "monitors_changed ",
+        "journal_changed ",
     }
     assert wanted <= set(kinds), "a story world in which this never happens proves nothing"
 

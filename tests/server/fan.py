@@ -8,10 +8,12 @@ import msgspec
 
 from quarterdeck.core.snapshot import snapshot
 from quarterdeck.core.state import State
+from quarterdeck.log.history import History
 from quarterdeck.log.ring import Ring
 from quarterdeck.schema.replies import Snapshot
 from quarterdeck.server.hub import Hub, Subscriber
 from quarterdeck.server.outbox import Due, Interest
+from quarterdeck.wire.codec import event_name
 
 RUN_ID = "00000000-0000-4000-8000-000000000001"
 Slow = Literal["gap", "snapshot", "disconnect"]
@@ -67,7 +69,8 @@ class Fan:
     def __init__(self, events_max: int = 100_000, write_bytes: int = 1_000_000) -> None:
         self.state = State()
         self.renders = 0
-        self.hub = Hub(Ring(events_max, 10**9), self._snapshot, write_bytes)
+        self.again: list[Subscriber] = []
+        self.hub = Hub(history_of(events_max), self._snapshot, write_bytes, self.again.append)
 
     def _snapshot(self) -> Snapshot:
         self.renders += 1
@@ -98,6 +101,11 @@ class Fan:
     def unblock(self, listener: Listener, room: int = 1_000_000) -> None:
         listener.blocked, listener.room = False, room
         self.hub.pump(listener)
+
+
+def history_of(events_max: int) -> History:
+    """A history in memory only."""
+    return History(Ring(events_max, 10**9), event_name)
 
 
 def block(listener: Listener) -> None:

@@ -25,12 +25,20 @@ def test_one_connection_too_many_is_told_so_and_the_others_stay(launch: Launch, 
         if number % 2:
             send_if_open(outside)
         outside.expect(event="error", code="too_many_connections", fatal=True)
-        outside.expect_end()
+        expect_closed(outside)
     assert len(inside[0].snapshot()["processes"]) == 5
     inside.pop().close()
     inside[0].until(event="process_exited")
     inside[0].eventually(lambda: let_in(launched), "a place came free")
     assert all(client.ping() is not None for client in inside)
+
+
+def expect_closed(client: Raw) -> None:
+    """The end, which is a reset where what it sent came when nobody read any more."""
+    try:
+        client.expect_end()
+    except ConnectionResetError:
+        return
 
 
 def send_if_open(client: Raw) -> None:

@@ -6,10 +6,10 @@ import pytest
 
 from quarterdeck.core.snapshot import snapshot
 from quarterdeck.core.state import State
-from quarterdeck.log.ring import Ring
+from quarterdeck.log.history import History
 from quarterdeck.server.hub import BOOKMARK_AFTER, Hub, Subscriber
 from quarterdeck.server.outbox import Interest, Turn
-from tests.server.fan import RUN_ID, Fan, Listener, Slow, block, pong, versions
+from tests.server.fan import RUN_ID, Fan, Listener, Slow, block, history_of, pong, versions
 
 # --- lag
 
@@ -175,8 +175,8 @@ def test_without_a_filter_there_are_none() -> None:
 class CountingHub(Hub):
     """Counts whom it pumps."""
 
-    def __init__(self, ring: Ring) -> None:
-        super().__init__(ring, lambda: snapshot(State(), RUN_ID), 1_000_000)
+    def __init__(self, history: History) -> None:
+        super().__init__(history, lambda: snapshot(State(), RUN_ID), 1_000_000, lambda _: None)
         self.pumped: list[Subscriber] = []
 
     def pump(self, subscriber: Subscriber) -> None:
@@ -186,7 +186,7 @@ class CountingHub(Hub):
 
 def test_while_no_event_concerns_a_group_its_members_are_not_touched() -> None:
     fan = Fan()
-    hub = fan.hub = CountingHub(Ring(10_000, 10**9))
+    hub = fan.hub = CountingHub(history_of(10_000))
     silent = [fan.follow("x") for _ in range(100)]
     other = fan.follow("a")
     hub.pumped.clear()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from quarterdeck.log.history import History
 from quarterdeck.log.ring import Ring
 from quarterdeck.schema.commands import GetEvents, Subscribe
 from quarterdeck.schema.events import EVENT_NAMES
 from quarterdeck.server.outbox import Interest
 from quarterdeck.server.queries import Unfit, events_after, interest_of, since_of
+from quarterdeck.wire.codec import event_name
 
 KNOWN = frozenset({"opened", "closed", "moved"})
 
@@ -78,11 +80,11 @@ def test_another_run_is_told_first_then_a_version_above_the_head(
         assert since_of(wanted, "run", 7, "") == expected
 
 
-def ring() -> Ring:
+def held() -> History:
     """Versions 3 to 6 held, 10 bytes each."""
-    held = Ring(4, 1000)
-    held.extend([b"%010d" % version for version in range(1, 7)], ["e"] * 6)
-    return held
+    history = History(Ring(4, 1000), event_name)
+    history.extend([b"%010d" % version for version in range(1, 7)], ["e"] * 6)
+    return history
 
 
 @pytest.mark.parametrize(
@@ -102,5 +104,5 @@ def ring() -> Ring:
 def test_events_up_to_limit_and_size_but_at_least_one(
     since: int, limit: int, bytes_max: int, first: int, count: int
 ) -> None:
-    lines = events_after(ring(), since, limit, bytes_max)
+    lines = events_after(held(), since, limit, bytes_max)
     assert lines == [b"%010d" % version for version in range(first, first + count)]

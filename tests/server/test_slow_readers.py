@@ -44,7 +44,7 @@ def test_reader_that_goes_on_misses_nothing_that_history_holds(launch: Launch, l
 
 
 def test_gap_is_told_exactly_and_the_stream_goes_on_with_the_oldest_held(launch: Launch, loop: str) -> None:
-    launched = launch(loop=loop, ring_events=100)
+    launched = launch(loop=loop, ring_events=100, journal="off")
     reader = launched.join(subscribe={"slow": "gap"})
     publisher, other = crowd(launched)
     pass_by(publisher, other, events=3000, size=1_000)
@@ -60,7 +60,7 @@ def test_gap_is_told_exactly_and_the_stream_goes_on_with_the_oldest_held(launch:
 
 
 def test_snapshot_instead_of_the_gap(launch: Launch, loop: str) -> None:
-    launched = launch(loop=loop, ring_events=100)
+    launched = launch(loop=loop, ring_events=100, journal="off")
     reader = launched.join(subscribe={"slow": "snapshot"})
     publisher, other = crowd(launched)
     publisher.send({"cmd": "report_status", "status": {"is": "in the snapshot"}})
@@ -75,7 +75,7 @@ def test_snapshot_instead_of_the_gap(launch: Launch, loop: str) -> None:
 
 
 def test_disconnect_instead_of_the_gap(launch: Launch, loop: str) -> None:
-    launched = launch(loop=loop, ring_events=100)
+    launched = launch(loop=loop, ring_events=100, journal="off")
     reader = launched.join(pid=7, subscribe={"slow": "disconnect"})
     publisher, other = crowd(launched)
     watcher = launched.join(subscribe={"events": ["process_exited"]})
@@ -91,7 +91,7 @@ def test_disconnect_instead_of_the_gap(launch: Launch, loop: str) -> None:
 
 
 def test_200_mb_pass_a_stopped_reader_in_bounded_memory(launch: Launch, loop: str) -> None:
-    launched = launch(loop=loop, ring_bytes=8 * MIB)
+    launched = launch(loop=loop, ring_bytes=8 * MIB, journal="off")
     stopped = [launched.join(subscribe={"slow": slow}) for slow in ("gap", "snapshot", "disconnect")]
     publisher, other = crowd(launched)
     pass_by(publisher, other, events=400, size=60_000)  # the ring is full from here on
@@ -120,7 +120,7 @@ def until_told(reader: Raw, head: int) -> list[int]:
 
 @pytest.mark.parametrize("slow", ["gap", "snapshot"])
 def test_every_version_is_seen_once_or_told_as_gone(launch: Launch, loop: str, slow: str) -> None:
-    launched = launch(loop=loop, ring_events=150, write_buffer_bytes=4096)
+    launched = launch(loop=loop, ring_events=150, write_buffer_bytes=4096, journal="off")
     drawn = random.Random(slow)
     readers = [launched.join(subscribe={"slow": slow}) for _ in range(4)]
     begun = [reader.registered["version"] for reader in readers]
@@ -145,7 +145,7 @@ def test_every_version_is_seen_once_or_told_as_gone(launch: Launch, loop: str, s
 
 
 def test_filtered_reader_never_falls_out_of_history_unnoticed(launch: Launch, loop: str) -> None:
-    launched = launch(loop=loop, ring_events=100)
+    launched = launch(loop=loop, ring_events=100, journal="off")
     reader = launched.join(subscribe={"events": ["process_status_changed"]})
     publisher, other = crowd(launched)
     pass_by(publisher, other, events=5000, size=10)
@@ -155,7 +155,7 @@ def test_filtered_reader_never_falls_out_of_history_unnoticed(launch: Launch, lo
 
 
 def test_lag_of_a_since_that_is_gone(launch: Launch, loop: str) -> None:
-    launched = launch(loop=loop, ring_events=100)
+    launched = launch(loop=loop, ring_events=100, journal="off")
     publisher, other = crowd(launched)
     pass_by(publisher, other, events=500, size=10)
     head = other.snapshot()["version"]

@@ -83,7 +83,7 @@ def test_a_name_that_is_no_event_is_refused(launcher: Launcher) -> None:
 
 
 def test_what_is_no_longer_held_is_told_with_its_range(folder: Path) -> None:
-    launcher = Launcher(folder, "--set", "limits.ring_events=4")
+    launcher = Launcher(folder, "--set", "limits.ring_events=4", "--journal", "off")
     try:
         for number in range(4):
             launcher.run("publish", "topic", str(number))

@@ -51,6 +51,12 @@ class Deadlines:
         """When this one is due, none if it is not set."""
         return self._due.get(key)
 
+    def all(self) -> list[tuple[int, Deadline]]:
+        """Every one that is set, with when it is due, in the order of deciding. Setting them in another gives the same
+        decisions.
+        """
+        return sorted([(due, key) for key, due in self._due.items()])
+
     def nearest(self) -> int | None:
         """When the next one is due, none if there is none."""
         while self._heap:

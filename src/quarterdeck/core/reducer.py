@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from quarterdeck.core import lifecycle, pool, processes, reality, windows
+from quarterdeck.core import journal, lifecycle, pool, processes, reality, windows
 from quarterdeck.core.state import State
 from quarterdeck.core.step import (
     Context,
     Input,
+    JournalReported,
     Pong,
     QuitSignalled,
     ShutdownFinished,
@@ -127,5 +128,6 @@ TABLE: Final[dict[type, Rule]] = {
     SyntheticGoodbye: processes.synthetic_goodbye,
     QuitSignalled: lifecycle.quit_signalled,
     ShutdownFinished: lifecycle.shutdown_finished,
+    JournalReported: journal.reported,
     Tick: reality.tick,
 }

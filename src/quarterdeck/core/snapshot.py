@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from quarterdeck.core.state import Process, State, Window
 from quarterdeck.schema.replies import Snapshot
-from quarterdeck.schema.types import JournalState, ProcessRow, WindowRow
+from quarterdeck.schema.types import ProcessRow, WindowRow
 
 
-def snapshot(state: State, run_id: str, journal: JournalState = "off") -> Snapshot:
+def snapshot(state: State, run_id: str) -> Snapshot:
     """The state at its version. O(n log n) in what it holds."""
     return Snapshot(
         version=state.version,
@@ -22,7 +22,7 @@ def snapshot(state: State, run_id: str, journal: JournalState = "off") -> Snapsh
         processes=tuple(_process_row(state.processes[pid]) for pid in sorted(state.processes)),
         children=(),
         sagas=(),
-        journal=journal,
+        journal=state.journal,
         exited_processes_max=state.rules.exited_processes_max,
     )
 

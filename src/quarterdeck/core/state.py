@@ -11,11 +11,21 @@ from msgspec import Raw, Struct, field
 
 from quarterdeck.core.deadlines import Deadline, Deadlines
 from quarterdeck.schema.events import WindowObserved
-from quarterdeck.schema.types import EXITED_PROCESSES_MAX, DriftKind, Lifecycle, ProcessKind, Rect, WindowKind
+from quarterdeck.schema.types import (
+    EXITED_PROCESSES_MAX,
+    DriftKind,
+    JournalState,
+    Lifecycle,
+    ProcessKind,
+    Rect,
+    WindowKind,
+)
 
 
 class Rules(Struct, frozen=True):
-    """The reducer's limits (protocol, section 10), and what the witnesses cannot observe."""
+    """The reducer's limits (protocol, section 10), what the witnesses cannot observe, and what the journal is when the
+    run begins.
+    """
 
     exited_processes_max: int = EXITED_PROCESSES_MAX
     windows_max: int = 4_096
@@ -25,6 +35,7 @@ class Rules(Struct, frozen=True):
     promotions_max: int = 1_024
     backend_ids_max: int = 4_096
     cannot_observe: tuple[str, ...] = ()
+    journal: JournalState = "off"
 
 
 class Process(Struct):
@@ -118,6 +129,7 @@ class State:
         self.rules = rules or Rules()
         self.version = 0
         self.lifecycle: Lifecycle = "starting"
+        self.journal: JournalState = self.rules.journal
         self.clients = 0
         self.host_pid: int | None = None
         self.processes: dict[int, Process] = {}

@@ -12,12 +12,12 @@ from msgspec import Struct
 
 from quarterdeck.schema.commands import Command
 from quarterdeck.schema.events import StreamEvent
-from quarterdeck.schema.types import ErrorCode, Rect, ShutdownReason
+from quarterdeck.schema.types import ErrorCode, JournalState, Rect, ShutdownReason
 
 Source = Literal["client", "witness", "clock", "child", "launcher"]
 
 
-class Context(Struct, frozen=True):
+class Context(Struct, frozen=True, omit_defaults=True):
     """What the reducer may know besides the input (semantics, "What the reducer does").
 
     `now` RFC 3339 text; `now_ms` monotonic milliseconds since the server started; `conn_id` the connection, for log
@@ -53,11 +53,17 @@ class ShutdownFinished(Struct, frozen=True, tag=True):
     """Observation: every client was told and every child is gone; nothing is left but to be dead."""
 
 
+class JournalReported(Struct, frozen=True, tag=True):
+    """Observation: the journal keeps what happens (`ok`), or cannot at present (`failing`)."""
+
+    state: JournalState
+
+
 class Tick(Struct, frozen=True, tag=True):
     """Time as an input: the nearest deadline of the state has passed."""
 
 
-Observation = SyntheticGoodbye | QuitSignalled | ShutdownFinished
+Observation = SyntheticGoodbye | QuitSignalled | ShutdownFinished | JournalReported
 Input = Command | Observation | Tick
 
 

@@ -14,7 +14,7 @@ import sys
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
@@ -32,11 +32,18 @@ from quarterdeck.transport import Listener
 from quarterdeck.transport.endpoint import Claim, address_of, default_data_dir, prepare_folder
 from quarterdeck.version import __version__
 
+if TYPE_CHECKING:
+    from quarterdeck.server.recording import Recording
+
 log = logging.getLogger("quarterdeck.server")
 
 
 WARM_AFTER_S: Final = 0.5
 """When what is not needed to answer is imported: after the first clients, before the first trouble."""
+
+
+JOURNAL_NAME: Final = "journal.sqlite3"
+DAY_MS: Final = 86_400_000
 
 
 class Listening(Struct, frozen=True):
@@ -65,7 +72,7 @@ def run(config: Config, *, data_dir: Path | None, endpoint: str | None, announce
         listener = Listener(address)
         try:
             with asyncio.Runner(loop_factory=loop_factory(config.loop)) as runner:
-                runner.run(Daemon(config, listener, announce).serve())
+                runner.run(Daemon(config, listener, announce, folder).serve())
         finally:
             listener.unlink()
             listener.close()
@@ -106,8 +113,9 @@ def raise_descriptor_limit() -> None:
 class Daemon:
     """One run of the launcher on one event loop."""
 
-    def __init__(self, config: Config, listener: Listener, announce: Callable[[Listening], None]) -> None:
+    def __init__(self, config: Config, listener: Listener, announce: Callable[[Listening], None], folder: Path) -> None:
         self._config = config
+        self._folder = folder
         self._listener = listener
         self._announce = announce
         self._identity = Identity(os.getpid(), __version__, str(uuid.uuid4()))
@@ -119,8 +127,17 @@ class Daemon:
         acceptor = Acceptor(self._listener, self._config, loop)
         witness = _witness(self._config)
         rules = _rules(self._config, witness)
+        clock = SystemClock()
+        recording = self._recording(rules, clock)
         engine = Engine(
-            self._config, self._identity, State(rules), SystemClock(), loop=loop, door=acceptor, on_stop=stopped.set
+            self._config,
+            self._identity,
+            State(rules if recording is None else recording.rules),
+            clock,
+            loop=loop,
+            door=acceptor,
+            journal=recording,
+            on_stop=stopped.set,
         )
         self._heed_signals(loop, engine)
         acceptor.serve(engine)
@@ -134,6 +151,22 @@ class Daemon:
             witness.stop()
         await self._flush(engine, acceptor)
         engine.close()
+        if recording is not None:
+            recording.close()
+
+    def _recording(self, rules: Rules, clock: SystemClock) -> Recording | None:
+        """What keeps this run, if it is to be kept."""
+        sync = self._config.journal
+        if sync == "off":
+            return None
+        from quarterdeck.log.journal import Journal, Retention
+        from quarterdeck.server.recording import Recording
+
+        limits = self._config.limits
+        retention = Retention(limits.journal_bytes, int(limits.journal_days * DAY_MS))
+        path = self._folder / JOURNAL_NAME
+        opens = functools.partial(Journal.open, path, sync, retention, lambda: _file_stamp(clock.now()))
+        return Recording(opens, self._identity, rules, limits, clock.now())
 
     def _heed_signals(self, loop: asyncio.AbstractEventLoop, engine: Engine) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -155,10 +188,19 @@ class Daemon:
                 peer.abort()
 
 
+def _file_stamp(now: str) -> str:
+    """A time as a part of a file's name."""
+    return now[:19].replace("-", "").replace(":", "") + "Z"
+
+
 def _witness(config: Config) -> Witness | None:
     """The witness that the configuration asks for. Raises: Unsupported where this machine has none such."""
     if config.witness == "none":
         return None
+    if config.witness == "win32":
+        from quarterdeck.drivers.win32 import win32_witness
+
+        return win32_witness()
     from quarterdeck.drivers.x11 import x11_witness
 
     return x11_witness(os.environ.get("DISPLAY"), on_trouble=lambda what: log.warning("%s", what))

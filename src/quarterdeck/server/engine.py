@@ -37,19 +37,20 @@ from quarterdeck.core.step import (
 from quarterdeck.core.step import Pong as PongStep
 from quarterdeck.drivers.clock import Clock
 from quarterdeck.drivers.witness import Report, Witness
+from quarterdeck.log.history import History
 from quarterdeck.log.ring import Ring
 from quarterdeck.schema import commands as c
 from quarterdeck.schema.events import name_of
 from quarterdeck.schema.replies import Ack, Directive, Error, EventList, Pong, Registered, Shutdown, Snapshot
 from quarterdeck.server.alarm import Alarm
 from quarterdeck.server.claims import Claims
-from quarterdeck.server.hub import Hub
+from quarterdeck.server.hub import Hub, Subscriber
 from quarterdeck.server.outbox import Due, End, Interest, Render, Turn
 from quarterdeck.server.peer import Peer
 from quarterdeck.server.ports import Door, Identity, Journal
 from quarterdeck.server.queries import Unfit, events_after, interest_of, since_of
 from quarterdeck.transport import peercred
-from quarterdeck.wire.codec import Malformed, encode_line, encode_lines
+from quarterdeck.wire.codec import Malformed, encode_line, encode_lines, event_name
 from quarterdeck.wire.connection import Refusal
 
 _INNER: Final = "register: `subscribe."
@@ -76,13 +77,15 @@ class Engine:
         self.identity = identity
         self.state = state
         self.clock = clock
-        self.hub = Hub(
-            Ring(config.limits.ring_events, config.limits.ring_bytes), self.snapshot, config.limits.write_buffer_bytes
-        )
+        ring = Ring(config.limits.ring_events, config.limits.ring_bytes)
+        self.history = History(ring, event_name)
+        self.hub = Hub(self.history, self.snapshot, config.limits.write_buffer_bytes, self._pump_again)
         self._loop = loop
         self._on_stop = on_stop
         self._door = door
         self._journal = journal
+        if journal is not None:
+            journal.attach(state, self.history, loop, self.observe)
         self._claims = Claims(config)
         self._alarm = Alarm(loop, clock, lambda: self.observe(Tick(), "clock"))
         self._witness: Witness | None = None
@@ -93,7 +96,6 @@ class Engine:
         self._observed: deque[tuple[Input, Source]] = deque()
         self._scheduled = False
         # What one turn gathered, until it is committed and told:
-        self._inputs: list[tuple[Input, Context]] = []
         self._lines: list[bytes] = []
         self._names: list[str] = []
         self._touched: dict[Peer, None] = {}
@@ -176,6 +178,11 @@ class Engine:
         self._alarm.set(None)
         self._claims.close()
 
+    def _pump_again(self, peer: Subscriber) -> None:
+        """It is due more than one turn may read from the disk for it."""
+        self._touched[cast("Peer", peer)] = None
+        self._schedule()
+
     def snapshot(self) -> Snapshot:
         """The state now. Only asked between turns and after a turn's events were told, when it is at the newest
         version.
@@ -219,9 +226,8 @@ class Engine:
             self._witness.host_changed()
 
     def _commit_and_tell(self) -> None:
-        if self._journal is not None and self._inputs:
-            self._journal.commit(self._inputs, self._lines)
-            self._inputs = []
+        if self._journal is not None:
+            self._journal.commit()
         if self._lines:
             lines, names = self._lines, self._names
             self._lines, self._names = [], []
@@ -270,7 +276,7 @@ class Engine:
         if not values or type(values[0]) is not c.Ping or (len(values) > 1 and set(map(type, values)) != {c.Ping}):
             return None
         peer.connection.passed()
-        version = self.hub.ring.newest
+        version = self.history.newest
         return encode_lines([Pong(ping.nonce, version, ping.id) for ping in cast("Sequence[c.Ping]", values)])
 
     # --- one input
@@ -307,11 +313,11 @@ class Engine:
 
     def _reduce(self, value: Input, ctx: Context) -> Step:
         step = reduce(self.state, value, ctx)
+        lines = [encode_line(event) for event in step.events]
         if self._journal is not None:
-            self._inputs.append((value, ctx))
-        for event in step.events:
-            self._lines.append(encode_line(event))
-            self._names.append(name_of(event))
+            self._journal.record(value, ctx, lines)
+        self._lines.extend(lines)
+        self._names.extend(map(name_of, step.events))
         self._effects.extend(step.effects)
         return step
 
@@ -453,21 +459,21 @@ class Engine:
     def _get_events(self, peer: Peer, command: c.GetEvents) -> None:
         # Events of this very turn are not in history yet: they go there before anything is answered from it.
         self._commit_and_tell()
-        ring = self.hub.ring
+        history = self.history
         try:
-            since = since_of(command, self.identity.run_id, ring.newest, "get_events: `") or 0
+            since = since_of(command, self.identity.run_id, history.newest, "get_events: `") or 0
         except Unfit as unfit:
             self._refuse_unfit(peer, unfit, command.id)
             return
-        lines = events_after(ring, since, command.limit or 1000, self.config.limits.event_list_bytes)
+        lines = events_after(history, since, command.limit or 1000, self.config.limits.event_list_bytes)
         reply = EventList(
             events=tuple(Raw(line[:-1]) for line in lines),
-            version=ring.newest,
-            truncated=since < ring.floor,
-            oldest=ring.oldest,
+            version=history.newest,
+            truncated=since < history.floor,
+            oldest=history.oldest,
             id=command.id,
         )
-        self._put(peer, Due(ring.newest, encode_line(reply)))
+        self._put(peer, Due(history.newest, encode_line(reply)))
 
     def _subscribe(self, peer: Peer, command: c.Subscribe) -> None:
         try:

@@ -17,7 +17,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from quarterdeck.log.ring import Ring
+from quarterdeck.log.history import History
 from quarterdeck.schema.replies import Bookmark, Error, Lagged, Snapshot, Subscribed
 from quarterdeck.server.outbox import Due, End, Entry, Interest, Outbox, Render, Turn
 from quarterdeck.wire.codec import encode_line, encode_value
@@ -85,20 +85,29 @@ Chunk = tuple[bytes, int, int]
 class Hub:
     """The fan-out."""
 
-    def __init__(self, ring: Ring, snapshot: Callable[[], Snapshot], write_bytes: int) -> None:
-        self.ring = ring
+    def __init__(
+        self,
+        history: History,
+        snapshot: Callable[[], Snapshot],
+        write_bytes: int,
+        again: Callable[[Subscriber], None],
+    ) -> None:
+        """`again` is asked to have a subscriber pumped in a later turn: one turn reads one page of old events."""
+        self.history = history
+        self._again = again
         self._snapshot = snapshot
         self._write_bytes = write_bytes
         self._groups: dict[frozenset[str] | None, Group] = {}
         self._chunks: dict[tuple[int, int, frozenset[str] | None, int], Chunk] = {}
         self._rendered: tuple[int, bytes] = (-1, b"")
+        self._old_pages = 0  # pages read from the disk so far
 
     def tell(self, lines: Sequence[bytes], names: Sequence[str]) -> None:
         """Append encoded events to history and write them to everybody who is due them."""
-        before = self.ring.newest
-        self.ring.extend(lines, names)
+        before = self.history.newest
+        self.history.extend(lines, names)
         self._chunks.clear()
-        head = self.ring.newest
+        head = self.history.newest
         told = frozenset(names)
         joined = b"".join(lines)
         for group in list(self._groups.values()):
@@ -151,7 +160,7 @@ class Hub:
         self.leave(subscriber)
         group = self._groups.get(interest.names)
         if group is None:
-            group = self._groups[interest.names] = Group(interest.names, self.ring.newest)
+            group = self._groups[interest.names] = Group(interest.names, self.history.newest)
         group.members[subscriber] = None
         subscriber.group = group
         subscriber.interest = interest
@@ -168,15 +177,21 @@ class Hub:
             return
         parts: list[bytes] = []
         size = 0
+        pages_before = self._old_pages
         while True:
             part = self._next_part(subscriber)
             if part is None:
                 break
             parts.append(part)
             size += len(part)
-            if size >= self._write_bytes:
-                subscriber.send(b"".join(parts))
+            is_read_enough = self._old_pages > pages_before
+            if size >= self._write_bytes or is_read_enough:
+                if size:
+                    subscriber.send(b"".join(parts))
                 if subscriber.blocked:
+                    return
+                if is_read_enough:
+                    self._again(subscriber)
                     return
                 parts.clear()
                 size = 0
@@ -215,12 +230,13 @@ class Hub:
             entry = entries[0] if entries else None
             cursor = subscriber.cursor
             if cursor is not None:
-                fence = self.ring.newest if entry is None else self._fence_of(entry, cursor)
+                fence = self.history.newest if entry is None else self._fence_of(entry, cursor)
                 if cursor < fence:
-                    if cursor < self.ring.floor:
+                    if cursor < self.history.floor:
                         return self._lag(subscriber, cursor)
+                    is_old = not self.history.is_recent(cursor)
                     part = self._stream(subscriber, cursor, fence)
-                    if part:
+                    if part or is_old:
                         return part
                     continue
             if entry is None or isinstance(entry, End):
@@ -230,7 +246,7 @@ class Hub:
     def _fence_of(self, entry: Entry, cursor: int) -> int:
         """How far the stream goes before this entry."""
         if isinstance(entry, Render):
-            return self.ring.newest
+            return self.history.newest
         if isinstance(entry, Turn) and entry.since is not None:
             return cursor  # a jump: what the earlier subscription was still due is asked for anew
         return entry.fence
@@ -244,19 +260,19 @@ class Hub:
             snapshot = self._render(entry.id if entry.interest is None else None)
             if entry.interest is None:
                 return snapshot
-            return snapshot + self._begin(subscriber, entry.interest, self.ring.newest, entry.id)
+            return snapshot + self._begin(subscriber, entry.interest, self.history.newest, entry.id)
         since = entry.fence if entry.since is None else entry.since
         return self._begin(subscriber, entry.interest, since, entry.id)
 
     def _begin(self, subscriber: Subscriber, interest: Interest, cursor: int, id: int | str | None) -> bytes:
         self.follow(subscriber, interest, cursor)
-        return encode_line(Subscribed(cursor, cursor < self.ring.floor, id))
+        return encode_line(Subscribed(cursor, cursor < self.history.floor, id))
 
     def _lag(self, subscriber: Subscriber, cursor: int) -> bytes:
         """Tell the exact range that is gone, then do as the subscriber chose."""
-        first, head = cursor + 1, self.ring.newest
+        first, head = cursor + 1, self.history.newest
         slow = subscriber.interest.slow
-        to = self.ring.floor if slow == "gap" else head
+        to = self.history.floor if slow == "gap" else head
         line = encode_line(Lagged(first, to, to))
         subscriber.cursor = to
         subscriber.filtered = 0
@@ -272,7 +288,7 @@ class Hub:
 
     def _render(self, id: int | str | None) -> bytes:
         """The snapshot's line; the rendering is kept while the version stands, only the id is another."""
-        version = self.ring.newest
+        version = self.history.newest
         if self._rendered[0] != version:
             self._rendered = (version, encode_line(self._snapshot()))
         line = self._rendered[1]
@@ -284,6 +300,8 @@ class Hub:
         names = subscriber.interest.names
         key = (cursor, to, names, subscriber.filtered)
         chunk = self._chunks.get(key)
+        if not self.history.is_recent(cursor):
+            self._old_pages += 1
         if chunk is None:
             if len(self._chunks) >= CHUNKS_KEPT:
                 self._chunks.clear()
@@ -294,24 +312,14 @@ class Hub:
         return lines
 
     def _all(self, cursor: int, to: int) -> Chunk:
-        lines = self.ring.lines(cursor, min(to, cursor + 4096))
-        size = 0
-        for count, line in enumerate(lines):
-            size += len(line)
-            if size > self._write_bytes and count:
-                lines = lines[:count]
-                break
+        lines = self.history.page(cursor, to, self._write_bytes)
         return b"".join(lines), cursor + len(lines), 0
 
     def _some(self, cursor: int, to: int, names: frozenset[str], filtered: int) -> Chunk:
         parts: list[bytes] = []
-        size = 0
-        lines = self.ring.lines(cursor, to)
-        for line, name in zip(lines, self.ring.names(cursor, to), strict=True):
+        lines = self.history.page(cursor, to, self._write_bytes)
+        for line, name in zip(lines, self.history.names(cursor, lines), strict=True):
             if name in names:
-                size += len(line)
-                if size > self._write_bytes and parts:
-                    break
                 parts.append(line)
                 filtered = 0
             else:

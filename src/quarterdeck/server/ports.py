@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from typing import Protocol
 
-from quarterdeck.core.step import Context, Input
+from quarterdeck.core.state import State
+from quarterdeck.core.step import Context, Input, JournalReported
+from quarterdeck.log.history import History
 from quarterdeck.server.peer import Peer
 from quarterdeck.wire.connection import Refusal
 
 
 class Journal(Protocol):
-    """What the engine asks of a journal: `commit` returns when inputs and events are kept."""
+    """What the engine asks of a journal: `commit` returns when what was recorded is kept."""
 
-    def commit(self, inputs: list[tuple[Input, Context]], lines: list[bytes]) -> None:
-        """Keep one turn's inputs, each with its context, and the encoded events that came of them."""
+    def attach(
+        self,
+        state: State,
+        history: History,
+        loop: asyncio.AbstractEventLoop,
+        observe: Callable[[JournalReported], None],
+    ) -> None:
+        """Be told whose state is kept, which history reads the journal, and whom to tell of trouble."""
+        ...
+
+    def record(self, value: Input, ctx: Context, lines: list[bytes]) -> None:
+        """One input was reduced, and these encoded events came of it."""
+        ...
+
+    def commit(self) -> None:
+        """Keep what was recorded since the last commit."""
         ...
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import Literal
 
-from quarterdeck.log.ring import Ring
+from quarterdeck.log.history import History
 from quarterdeck.schema.commands import GetEvents, Subscribe, Subscription
 from quarterdeck.schema.events import EVENT_NAMES
 from quarterdeck.schema.patterns import matches
@@ -54,15 +54,21 @@ def since_of(wanted: Subscription | Subscribe | GetEvents, run_id: str, head: in
     return wanted.since
 
 
-def events_after(ring: Ring, since: int, limit: int, bytes_max: int) -> list[bytes]:
+def events_after(history: History, since: int, limit: int, bytes_max: int) -> list[bytes]:
     """The encoded events after `since` that are held: up to `limit`, up to `bytes_max` bytes together, at least one
     if any.
     """
-    first = max(since, ring.floor)
-    lines = ring.lines(first, min(ring.newest, first + limit))
-    size = 0
-    for count, line in enumerate(lines):
-        size += len(line)
-        if size > bytes_max and count:
-            return lines[:count]
+    lines: list[bytes] = []
+    first = max(since, history.floor)
+    to = min(history.newest, first + limit)
+    while first < to and bytes_max > 0:
+        page = history.page(first, to, bytes_max)
+        if not page and not lines and first < history.floor:
+            first = history.floor  # the journal could not be read: what it held is not held any more
+            continue
+        if not page or (lines and len(page[0]) > bytes_max):
+            break
+        lines.extend(page)
+        first += len(page)
+        bytes_max -= sum(map(len, page))
     return lines

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import reduce
+from functools import lru_cache, reduce
 from operator import or_
 from typing import Any, Final, Literal
 
@@ -26,6 +26,7 @@ _ID_MAX: Final = 2**53
 _INT64_MIN: Final = -(2**63)
 _U64_MAX: Final = 2**64 - 1
 _BLANKS: Final = b" \t\r\n"
+_NAME_AT: Final = len(b'{"event":"')
 
 # A string that never ends counts as one token, and nothing is ever tried twice: a hostile line costs its length.
 _STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
@@ -73,6 +74,21 @@ def encode_line(value: Struct) -> bytes:
 def encode_value(value: object) -> bytes:
     """A plain value as JSON, without a newline."""
     return _encoder.encode(value)
+
+
+def decode_as(encoded: bytes, types: Any) -> Any:
+    """A plain value's JSON as the type or union given. Raises: msgspec.MsgspecError, UnicodeDecodeError."""
+    return _decoder_of(types).decode(encoded)
+
+
+@lru_cache(maxsize=64)
+def _decoder_of(types: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(types)
+
+
+def event_name(line: bytes) -> str:
+    """The name of an encoded stream event: its tag comes first."""
+    return line[_NAME_AT : line.index(b'"', _NAME_AT)].decode()
 
 
 def encode_lines(values: Sequence[Struct]) -> bytes:

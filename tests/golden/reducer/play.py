@@ -10,8 +10,9 @@ A line of a transcript is one of
     @MS gone:PID REASON CODE       a synthetic goodbye
     @MS signal                     the launcher is told to end
     @MS finished                   nothing is left to wait for
+    @MS journal STATE              the journal reports of itself
     ? nearest                      asks for the nearest deadline
-    ? MEMBER                       asks for a member of the snapshot, a row a line
+    ? MEMBER                       asks for a member of the snapshot, a row a line where it has rows
       …                            indented: what came of it, all of it, in order
 
 What comes back: a stream event as it is sent; `welcome CLIENT_ID`; `error CODE MESSAGE`, `error, fatal` where it ends
@@ -33,6 +34,7 @@ from quarterdeck.core.state import Rules, State
 from quarterdeck.core.step import (
     Context,
     Input,
+    JournalReported,
     QuitSignalled,
     Refused,
     ShutdownFinished,
@@ -110,6 +112,9 @@ class Run:
                 return list(_lines(self._feed(QuitSignalled("SIGTERM"), "launcher", None)))
             case "finished":
                 return list(_lines(self._feed(ShutdownFinished(), "launcher", None)))
+            case "journal":
+                reported = JournalReported(found["what"])  # type: ignore[arg-type]  # a word of the transcript
+                return list(_lines(self._feed(reported, "launcher", None)))
         raise ValueError(found[0])
 
     def ask(self, member: str) -> list[str]:
@@ -117,8 +122,10 @@ class Run:
         if member == "nearest":
             due_ms = self._state.deadlines.nearest()
             return [f"nearest {'none' if due_ms is None else due_ms}"]
-        rows = getattr(snapshot(self._state, RUN_ID), member)
-        return [_text(row) for row in rows] or ["(none)"]
+        shown = getattr(snapshot(self._state, RUN_ID), member)
+        if not isinstance(shown, tuple):
+            return [_text(shown)]
+        return [_text(row) for row in shown] or ["(none)"]
 
     def _feed(self, value: Input, source: Source, pid: int | None) -> Step:
         before = encode_line(snapshot(self._state, RUN_ID))

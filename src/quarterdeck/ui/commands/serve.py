@@ -42,7 +42,12 @@ class ServeCommand(Command):
 @data_dir_option
 @endpoint_option
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a setting. May be given again.")
-@click.option("--witness", type=click.Choice(["none", "x11"]), help="Watch the host's real windows, too.")
+@click.option("--witness", type=click.Choice(["none", "x11", "win32"]), help="Watch the host's real windows, too.")
+@click.option(
+    "--journal",
+    type=click.Choice(["off", "normal", "full"]),
+    help="Keep all that happens: `normal` survives a crash of the launcher, `full` also of the machine.",
+)
 @click.option("--correct", is_flag=True, help="Let the witness move stray windows back by itself.")
 @click.pass_context
 def command(
@@ -51,6 +56,7 @@ def command(
     endpoint: str | None,
     settings: tuple[str, ...],
     witness: str | None,
+    journal: str | None,
     correct: bool,
 ) -> int:
     """Run a launcher until it is told to quit.
@@ -66,7 +72,8 @@ def command(
     before = ctx.find_root().obj
     if given == (None, None) and isinstance(before, Address):
         given = before
-    flags = [f"witness={witness}"] * (witness is not None) + ["correct=true"] * correct
+    flags = [f"witness={witness}"] * (witness is not None) + [f"journal={journal}"] * (journal is not None)
+    flags += ["correct=true"] * correct
     config = Config.from_settings([*settings, *flags])
     return run(config, data_dir=_folder(given), endpoint=_address(given), announce=announce)
 

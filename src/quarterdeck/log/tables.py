@@ -1,0 +1,87 @@
+"""The journal's tables, their version, and how an older file becomes a current one.
+
+A step is one input with its context and the events that came of it: the row that everything else is read from. Steps
+are numbered over all runs, so a run is a range of them and nothing needs an index of its own.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from typing import Final
+
+from quarterdeck.errors import JournalDamaged
+
+APPLICATION_ID: Final = 0x51444B4A  # "QDKJ", in the file's header for file(1) and for us
+SCHEMA_VERSION: Final = 1
+
+TABLES: Final = """
+CREATE TABLE runs (
+    run INTEGER PRIMARY KEY,
+    run_id TEXT NOT NULL UNIQUE,
+    first_step INTEGER NOT NULL,     -- the number that its first step takes
+    began_ms INTEGER NOT NULL,       -- Unix milliseconds
+    head BLOB NOT NULL               -- JSON: the launcher's version, Rules, slice versions
+);
+CREATE TABLE steps (
+    step INTEGER PRIMARY KEY,
+    run INTEGER NOT NULL,
+    version INTEGER NOT NULL,        -- the stream version after this step
+    at_ms INTEGER NOT NULL,          -- Unix milliseconds; never goes back within a file
+    chain INTEGER NOT NULL,          -- CRC 32 of this step and of the chain before it
+    input BLOB NOT NULL,             -- JSON: the input and its context
+    events BLOB NOT NULL             -- the lines that clients were told, empty if none
+);
+CREATE TABLE checkpoints (
+    step INTEGER PRIMARY KEY,        -- the state after this step; one below the run's first step: before all of them
+    run INTEGER NOT NULL,
+    inputs INTEGER NOT NULL,         -- inputs of the run so far, lost ones included
+    version INTEGER NOT NULL,
+    hash TEXT NOT NULL,              -- SHA-256 of the state, hexadecimal
+    state BLOB                       -- JSON: the state itself, in some of the rows
+);
+CREATE TABLE holes (
+    step INTEGER PRIMARY KEY,        -- the last step kept before it
+    run INTEGER NOT NULL,
+    first_version INTEGER NOT NULL,  -- the lost events, inclusive; last below first: none
+    last_version INTEGER NOT NULL,
+    inputs INTEGER NOT NULL,         -- how many inputs were lost
+    at_ms INTEGER NOT NULL,
+    why TEXT NOT NULL
+);
+"""
+
+UPGRADES: Final[Mapping[int, str]] = {}
+"""What makes a file of the version given one of the next."""
+
+
+def prepare(connection: sqlite3.Connection, upgrades: Mapping[int, str] = UPGRADES, to: int = SCHEMA_VERSION) -> None:
+    """Make the tables in an empty file, or bring an older file up to date, all or nothing.
+
+    Raises: JournalDamaged where it is another program's file or a newer version's.
+    """
+    found = check(connection, to)
+    if found == to:
+        return
+    script = TABLES if found == 0 else "".join(upgrades[version] for version in range(found, to))
+    stamp = f"PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={to};"
+    try:
+        connection.executescript(f"BEGIN IMMEDIATE; {script} {stamp} COMMIT;")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def check(connection: sqlite3.Connection, newest: int = SCHEMA_VERSION) -> int:
+    """The version of the tables in a file, 0 if it is empty. Raises: JournalDamaged as `prepare` does."""
+    application = int(connection.execute("PRAGMA application_id").fetchone()[0])
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    is_empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
+    if is_empty:
+        return 0
+    if application != APPLICATION_ID:
+        raise JournalDamaged("it is a database of another program")
+    if version > newest:
+        raise JournalDamaged(f"a newer version wrote it: its tables are of version {version}, known is {newest}")
+    return version

@@ -1,0 +1,257 @@
+"""Recording: the engine's side of the journal. Gathers a turn's steps, commits them before anybody is told, keeps the
+state's hash and now and then the state, and goes on when the journal fails.
+
+    ok ── a commit fails ──> late: steps wait in memory, and are kept when the journal works again
+                             late ── too many wait, or the file was damaged ──> lost: they are counted, not kept
+    late, lost ── a commit works ──> ok; after `lost` with the hole marked and the state behind it
+
+Both troubles are told as `failing` (`journal_changed`); the launcher serves on. It tries again after 1 s, then twice
+as long each time, up to 30 s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from quarterdeck.config import Limits
+from quarterdeck.core.checkpoint import freeze
+from quarterdeck.core.state import Rules, State
+from quarterdeck.core.step import Context, Input, JournalReported
+from quarterdeck.errors import JournalDamaged, JournalError
+from quarterdeck.log.history import History
+from quarterdeck.log.journal import Journal, Kept, set_aside
+from quarterdeck.schema.types import JournalState
+from quarterdeck.server.ports import Identity
+from quarterdeck.server.recorded import UNRECORDED, encode
+from quarterdeck.wire.codec import encode_value
+
+log = logging.getLogger("quarterdeck.server")
+
+HASH_EVERY: Final = 1_000
+"""Inputs between two hashes of the state; more where the state is so large that it would be felt."""
+STATE_EVERY: Final = 10
+"""Hashes between two whole states: time travel reads at most so many inputs."""
+ROWS_CHEAP: Final = 8_192
+"""Rows of state that are hashed in a few milliseconds."""
+RETRY_S: Final = 1.0
+RETRY_S_MAX: Final = 30.0
+
+
+class Head(Struct, frozen=True):
+    """The first row of a run: who ran, and by which rules."""
+
+    run_id: str
+    launcher_version: str
+    launcher_pid: int
+    rules: Rules
+    slices: dict[str, int] = {}
+
+
+class Recording:
+    """Keeps one run. `opens` opens the journal, and may be called again after trouble."""
+
+    def __init__(
+        self,
+        opens: Callable[[], Journal],
+        identity: Identity,
+        rules: Rules,
+        limits: Limits,
+        now: str,
+    ) -> None:
+        self._opens = opens
+        self._identity = identity
+        self._limits = limits
+        self._clock = _UnixMs()
+        self._began_ms = self._clock.of(now)
+        self._journal: Journal | None = None
+        self._trouble: str | None = None
+        try:
+            self._journal = self._begun(rules, "ok")
+        except JournalError as error:
+            self._trouble = str(error)
+            log.error("the journal cannot be written, and what happens now is not kept: %s", error)
+        self.rules = msgspec.structs.replace(rules, journal="ok" if self._trouble is None else "failing")
+        self._state = State(self.rules)
+        self._pending: list[Kept] = []
+        self._inputs = 0  # of the run, lost ones included
+        self._hashes = 0
+        self._next_hash = HASH_EVERY
+        self._waiting: list[Kept] = []
+        self._waiting_bytes = 0
+        self._lost_inputs: int | None = None  # None: nothing is lost so far
+        self._retry_s = RETRY_S
+        self._retry: asyncio.TimerHandle | None = None
+
+    def _begun(self, rules: Rules, state: JournalState) -> Journal:
+        """An open journal with this run in it."""
+        journal = self._opens()
+        head = Head(self._identity.run_id, self._identity.version, self._identity.pid,
+                    msgspec.structs.replace(rules, journal=state))  # fmt: skip
+        try:
+            journal.begin_run(self._identity.run_id, encode_value(head), self._began_ms)
+        except BaseException:
+            journal.close()
+            raise
+        return journal
+
+    def attach(
+        self,
+        state: State,
+        history: History,
+        loop: asyncio.AbstractEventLoop,
+        observe: Callable[[JournalReported], None],
+    ) -> None:
+        """Be told whose state is kept, which history reads the journal, and whom to tell of trouble."""
+        self._state = state
+        self._history = history
+        self._loop = loop
+        self._observe = observe
+        history.journal = self._journal
+        history.on_error = self._fail
+        if self._trouble is not None:
+            self._try_later()
+
+    # --- a turn
+
+    def record(self, value: Input, ctx: Context, lines: list[bytes]) -> None:
+        """One input was reduced, and these events came of it."""
+        if type(value) in UNRECORDED:
+            return
+        events = lines[0] if len(lines) == 1 else b"".join(lines)
+        self._pending.append(Kept(self._state.version, self._clock.of(ctx.now), encode(value, ctx), events))
+
+    def commit(self) -> None:
+        """Keep what this turn has recorded."""
+        if not self._pending:
+            return
+        steps, self._pending = self._pending, []
+        self._inputs += len(steps)
+        if self._trouble is not None or self._journal is None:
+            self._put_off(steps)
+            return
+        try:
+            self._journal.append(steps)
+        except JournalError as error:
+            self._put_off(steps)
+            self._fail(error)
+            return
+        if self._inputs >= self._next_hash:
+            try:
+                self._checkpoint(self._journal)
+            except JournalError as error:
+                self._fail(error)
+
+    def _checkpoint(self, journal: Journal, *, whole: bool = False) -> None:
+        """Keep the hash of the state, and in every tenth row the state."""
+        state = encode_value(freeze(self._state))
+        self._hashes += 1
+        is_whole = whole or self._hashes % STATE_EVERY == 0
+        journal.checkpoint(self._inputs, hashlib.sha256(state).hexdigest(), state if is_whole else None)
+        rows = len(self._state.windows) + len(self._state.processes) + len(self._state.handles)
+        self._next_hash = self._inputs + HASH_EVERY * (1 + rows // ROWS_CHEAP)
+
+    # --- trouble
+
+    def _put_off(self, steps: list[Kept]) -> None:
+        if self._lost_inputs is not None:
+            self._lost_inputs += len(steps)
+            return
+        self._waiting.extend(steps)
+        self._waiting_bytes += sum(len(step.input) + len(step.events) for step in steps)
+        if self._waiting_bytes > self._limits.journal_waiting_bytes:
+            self._lose()
+
+    def _lose(self) -> None:
+        self._lost_inputs = (self._lost_inputs or 0) + len(self._waiting)
+        self._waiting.clear()
+        self._waiting_bytes = 0
+
+    def _fail(self, error: JournalError) -> None:
+        """The journal cannot be written or read."""
+        self._history.journal = None
+        if self._trouble is None:
+            log.error("the journal fails, and the launcher goes on without it for now: %s", error)
+            self._trouble = str(error)
+            self._retry_s = RETRY_S
+            self._observe(JournalReported("failing"))
+            self._try_later()
+        if isinstance(error, JournalDamaged) and self._journal is not None:
+            self._abandon(self._journal)
+            self._lose()
+
+    def _abandon(self, journal: Journal) -> None:
+        """Set a damaged file aside; a new one begins with a hole."""
+        self._journal = None
+        journal.close()
+        try:
+            aside = set_aside(journal.path, f"{self._identity.run_id[:8]}-{self._inputs}")
+        except JournalError as error:
+            log.error("%s", error)
+        else:
+            log.error("the damaged journal was set aside as %s", aside)
+
+    def _try_later(self) -> None:
+        self._retry = self._loop.call_later(self._retry_s, self._try_again)
+
+    def _try_again(self) -> None:
+        try:
+            journal = self._journal = self._journal or self._begun(self.rules, self.rules.journal)
+            if self._lost_inputs is None:
+                if self._waiting:
+                    journal.append(self._waiting)
+            else:
+                journal.mark_hole(self._state.version, self._lost_inputs, self._clock.last, self._trouble or "")
+                self._checkpoint(journal, whole=True)
+        except JournalError as error:
+            log.warning("the journal still fails, next try in %g s: %s", min(self._retry_s * 2, RETRY_S_MAX), error)
+            self._retry_s = min(self._retry_s * 2, RETRY_S_MAX)
+            self._fail(error)
+            self._try_later()
+            return
+        self._recovered(journal)
+
+    def _recovered(self, journal: Journal) -> None:
+        lost = self._lost_inputs
+        log.warning("the journal works again; %s", "nothing was lost" if lost is None else f"{lost} inputs were lost")
+        self._waiting.clear()
+        self._waiting_bytes = 0
+        self._lost_inputs = None
+        self._trouble = None
+        self._retry = None
+        self._history.journal = journal
+        self._observe(JournalReported("ok"))
+
+    def close(self) -> None:
+        """Keep what still waits, if that can be done, and let the file go."""
+        if self._retry is not None:
+            self._retry.cancel()
+            self._try_again()
+            if self._retry is not None:
+                self._retry.cancel()
+        if self._journal is not None:
+            self._history.journal = None
+            self._journal.close()
+
+
+class _UnixMs:
+    """RFC 3339 texts of the engine's clock as Unix milliseconds; most share their second with the one before."""
+
+    def __init__(self) -> None:
+        self._text = ""
+        self._second_ms = 0
+        self.last = 0
+
+    def of(self, now: str) -> int:
+        if now[:19] != self._text:
+            self._text = now[:19]
+            self._second_ms = int(datetime.fromisoformat(self._text + "+00:00").timestamp()) * 1000
+        self.last = self._second_ms + int(now[20:23])
+        return self.last
