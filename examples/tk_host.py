@@ -17,11 +17,11 @@ import queue
 import sys
 import threading
 import tkinter as tk
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
 import quarterdeck
-from quarterdeck.schema.replies import Shutdown
+from quarterdeck.schema import events, replies
 
 
 class Deck:
@@ -34,14 +34,15 @@ class Deck:
         self.client = self.ask(self._connect())
 
     async def _connect(self) -> quarterdeck.Client:
-        client = await quarterdeck.connect(kind="host", name="tk-host", events=())
-        self._listening = asyncio.create_task(self._listen(client))
+        client = await quarterdeck.connect(kind="host", name="tk-host", events=("host_should_quit",))
+        told = (client.events("host_should_quit"), client.directives("shutdown"))
+        self._listening = [asyncio.create_task(self._listen(news)) for news in told]
         return client
 
-    async def _listen(self, client: quarterdeck.Client) -> None:
-        """The launcher ends: so do we."""
-        async for directive in client.directives():
-            if isinstance(directive, Shutdown):
+    async def _listen(self, told: AsyncIterator[Any]) -> None:
+        """The last window is gone, whoever closed it, or the launcher ends: so do we."""
+        async for news in told:
+            if isinstance(news, events.HostShouldQuit | replies.Shutdown):
                 self.orders.put("quit")
 
     def ask(self, command: Coroutine[Any, Any, Any]) -> Any:
@@ -70,6 +71,7 @@ class Host:
         window = tk.Toplevel(self.root, name=f"w{self.count}")
         window.withdraw()
         window.geometry("320x200")
+        window.bind("<Unmap>", lambda _: window.winfo_pointerxy())  # hear BadWindow while Tk still forgives it
         tk.Label(window, text=f"window {self.count}").pack(expand=True)
         name_for_the_witness(window, self.label_of(window))
         self.warm = window
@@ -90,15 +92,14 @@ class Host:
         self.windows[label] = window
         window.title(label)
         window.protocol("WM_DELETE_WINDOW", lambda: self.close(label))
+        window.bind("<Destroy>", lambda _: self.windows.pop(label, None))  # if not by us, the witness tells
         window.deiconify()
         self.warm_up()
 
     def close(self, label: str) -> None:
-        """Close a window, and the host with the last one."""
+        """Close a window; with the last one the launcher says that the host should quit."""
         self.windows.pop(label).destroy()
         self.deck.ask(self.deck.client.report_window_closed(label))
-        if not self.windows:
-            self.root.quit()
 
     def heed(self) -> None:
         """Carry out what was ordered since the last look: `open`, `close w1`, `quit`, or a line of Tcl for a window."""

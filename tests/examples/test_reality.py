@@ -7,70 +7,16 @@ that may happen to a window gives exactly its drift, and with `--correct` a stra
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-import quarterdeck
-from quarterdeck.client import BlockingClient
 from quarterdeck.schema.events import HwndDriftDetected, WindowObserved
-from quarterdeck.schema.types import Rect, WindowRow
-from tests.drivers.xserver import XClient, XServer, require_x
-
-PATIENCE_S = 60
-MONITOR = Rect(0, 0, 640, 800)
-
-
-class Scene:
-    """A launcher with a witness, this process as its host, and a client of ours with the windows."""
-
-    def __init__(self, server: XServer, folder: Path, *flags: str) -> None:
-        self.server = server
-        server.run("xrandr", "--setmonitor", "main", "640/169x800/211+0+0", "screen")
-        self.endpoint = str(folder / "s.sock")
-        serve = [sys.executable, "-m", "quarterdeck", "serve", "--data-dir", str(folder), "--endpoint", self.endpoint]
-        self.launcher = subprocess.Popen(
-            [*serve, "--witness", "x11", *flags], env=server.environ, stdout=subprocess.PIPE, text=True
-        )
-        assert self.launcher.stdout is not None
-        assert "listening" in self.launcher.stdout.readline()
-        self.host: BlockingClient = quarterdeck.connect_blocking(kind="host", endpoint=self.endpoint, mirror=True)
-        self.events = self.host.events(timeout_s=PATIENCE_S)
-        self.windows: XClient = server.client()
-        self.drift: list[tuple[str, str | None]] = []
-
-    def open(self, label: str, left: int) -> int:
-        """Open a window: report it, and show it with its label."""
-        self.host.report_window_opened(label, "full_instance", None)
-        window = self.windows.window(label=label, left=left, top=100, width=200, height=150)
-        self.until(WindowObserved, label=label, hwnd=window, visible=True)
-        return window
-
-    def until(self, kind: type, /, **members: Any) -> Any:
-        """Read on until this event; drift on the way is kept."""
-        for event in self.events:
-            if isinstance(event, HwndDriftDetected):
-                self.drift.append((event.kind, event.label))
-            if isinstance(event, kind) and all(getattr(event, key) == value for key, value in members.items()):
-                return event
-        raise AssertionError(f"the stream ended before {kind.__name__} {members}")
-
-    def now(self) -> dict[str, WindowRow]:
-        """The windows as the host's mirror has them."""
-        assert self.host.mirror is not None
-        return self.host.mirror.windows
-
-    def close(self) -> None:
-        self.host.close()
-        self.launcher.terminate()
-        self.launcher.wait(PATIENCE_S)
-        if self.launcher.stdout is not None:
-            self.launcher.stdout.close()
+from quarterdeck.schema.types import Rect
+from tests.drivers.xserver import XServer, require_x
+from tests.examples.scene import MONITOR, Scene
 
 
 @pytest.fixture

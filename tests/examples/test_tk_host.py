@@ -58,10 +58,13 @@ class Scene:
                 return event
         raise AssertionError(f"the stream ended before {name} {members}: {self.told[-5:]}")
 
+    def named(self, name: str) -> list[dict[str, Any]]:
+        """The events of this name told so far."""
+        return [event for event in self.told if event["event"] == name]
+
     def drift(self) -> list[tuple[str, str | None]]:
         """The drift told so far."""
-        found = [event for event in self.told if event["event"] == "hwnd_drift_detected"]
-        return [(event["kind"], event["label"]) for event in found]
+        return [(event["kind"], event["label"]) for event in self.named("hwnd_drift_detected")]
 
     def xdotool(self, *words: str) -> None:
         subprocess.run(["xdotool", *words], env=self.environ, check=True, stdout=subprocess.DEVNULL)
@@ -152,6 +155,47 @@ def test_a_window_that_was_in_front_may_be_hidden_and_shown_again(scene: Scene) 
     scene.order("wm deiconify .w1")
     scene.until("window_observed", label="w1", visible=True)
     assert scene.drift() == []
+
+
+BOTH = pytest.mark.parametrize("server", [True, False], indirect=True, ids=["managed", "unmanaged"])
+
+
+@BOTH
+def test_a_window_destroyed_behind_the_hosts_back_is_a_crash_that_the_host_survives(scene: Scene) -> None:
+    hwnd = scene.until("window_observed", label="w1", visible=True)["hwnd"]
+    scene.order("open")
+    scene.until("window_observed", label="w2", visible=True)
+    scene.xdotool("windowclose", str(hwnd))
+    assert scene.until("hwnd_drift_detected")["hwnd"] == hwnd
+    assert scene.until("window_closed")["crash_detected"] is True
+    assert scene.told[-1]["label"] == "w1"
+    scene.order("open")
+    scene.until("window_observed", label="w3", visible=True)
+    assert scene.drift() == [("orphan_destroy", "w1")]
+    assert not scene.named("process_exited")
+
+
+@BOTH
+def test_the_last_window_destroyed_behind_the_hosts_back_has_it_quit(scene: Scene) -> None:
+    hwnd = scene.until("window_observed", label="w1", visible=True)["hwnd"]
+    scene.xdotool("windowclose", str(hwnd))
+    assert scene.until("process_exited")["reason"] == "goodbye"
+    assert scene.host.wait(PATIENCE_S) == 0
+    assert scene.drift() == [("orphan_destroy", "w1"), ("orphan_instance", None)]
+    assert [event["crash_detected"] for event in scene.named("window_closed")] == [True]
+    assert len(scene.named("host_should_quit")) == 1
+
+
+@BOTH
+def test_a_host_killed_by_the_x_server_leaves_its_windows_orphaned_and_no_drift(scene: Scene) -> None:
+    hwnd = scene.until("window_observed", label="w1", visible=True)["hwnd"]
+    scene.xdotool("windowkill", str(hwnd))
+    assert scene.until("process_exited")["reason"] == "disconnected"
+    assert scene.until("windows_orphaned")["labels"] == ["w1"]
+    assert scene.until("window_observed", label="w1")["hwnd"] is None
+    assert scene.host.wait(PATIENCE_S) == 1, "Tk ends with its connection"
+    assert scene.drift() == []
+    assert not scene.named("window_closed")
 
 
 @pytest.mark.parametrize("server", [False], indirect=True, ids=["unmanaged"])  # a window manager would not let it

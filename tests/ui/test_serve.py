@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,15 @@ def test_an_endpoint_that_cannot_be_used_is_one_line_and_code_1(folder: Path) ->
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.count("\n") == 1
     assert "bytes" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="here it is supported")
+def test_a_witness_of_another_system_is_one_line_and_code_1(folder: Path) -> None:
+    done = run("serve", "--data-dir", str(folder), "--endpoint", str(folder / "l.sock"), "--witness", "win32")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.count("\n") == 1
+    assert "cannot watch windows by win32: that needs Windows" in done.stderr
+    assert not (folder / "l.sock").exists()
 
 
 def listens_at(*args: str, endpoint: str | None = None) -> str:

@@ -177,13 +177,13 @@ def _event_callback() -> Any:
     if sys.platform == "win32":
         pointer, long = ctypes.c_void_p, ctypes.c_int32
         return ctypes.WINFUNCTYPE(None, pointer, number, pointer, long, long, number, number)
-    raise Unsupported("watching windows by win32 needs Windows")
+    raise _elsewhere()
 
 
 def _enum_windows_callback() -> Any:
     if sys.platform == "win32":
         return ctypes.WINFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_ssize_t)
-    raise Unsupported("watching windows by win32 needs Windows")
+    raise _elsewhere()
 
 
 def _user32() -> Any:
@@ -215,4 +215,11 @@ def _user32() -> Any:
             function = getattr(user, name)
             function.restype, function.argtypes = result, arguments
         return user
-    raise Unsupported("watching windows by win32 needs Windows")
+    raise _elsewhere()
+
+
+def _elsewhere() -> Unsupported:
+    return Unsupported(
+        f"cannot watch windows by win32: that needs Windows, and this is {sys.platform}; take --witness x11 where an X"
+        " server runs, or have the host report its windows itself (report_hwnd_…)"
+    )
