@@ -20,7 +20,7 @@ from msgspec import inspect
 
 from quarterdeck.config import Config, describe
 from quarterdeck.core.lifecycle import NEXT
-from quarterdeck.core.reducer import ROLES, TABLE
+from quarterdeck.core.reducer import ROLES
 from quarterdeck.schema import commands, events, replies, types
 from quarterdeck.wire.connection import ADMITTED, CLASSES, Phase
 
@@ -125,8 +125,7 @@ def tables_page() -> str:
         "## Commands",
         _prose(
             "Every command may also carry `id?`, an integer of -2^53…2^53 or a text of 0…64. One without a "
-            "reply of its own is answered by `ack` if it has an `id`. *Not served yet*: checked like any other,"
-            " then answered by error `internal`."
+            "reply of its own is answered by `ack` if it has an `id`."
         ),
         _table(("`cmd`", "what it asks", "members", "who", "reply"), map(_command_row, commands.COMMAND_TYPES)),
         "## Stream events",
@@ -165,8 +164,6 @@ PAGES: Final[dict[str, Callable[[], str]]] = {"limits.md": limits_page, "protoco
 
 def _command_row(kind: type[msgspec.Struct]) -> tuple[str, ...]:
     reply = REPLY_OF.get(kind, "")
-    if kind not in TABLE:
-        reply = "*not served yet*"
     who = "first" if kind is commands.Register else ", ".join(ROLES.get(kind, ("any",)))
     # What follows a semicolon in a command's docstring is for whoever reads the launcher's code.
     return (f"`{_tag(kind)}`", _first_words(kind).partition(";")[0], _members(kind, without=("id",)), who, reply)

@@ -7,7 +7,16 @@ from typing import get_args
 import pytest
 
 from quarterdeck.core.lifecycle import NEXT, move
-from quarterdeck.core.step import BeginShutdown, QuitSignalled, Refused, ShutdownFinished, Step, Stop, Welcome
+from quarterdeck.core.step import (
+    BeginShutdown,
+    FinishShutdown,
+    QuitSignalled,
+    Refused,
+    ShutdownFinished,
+    Step,
+    Stop,
+    Welcome,
+)
 from quarterdeck.schema.commands import Quit
 from quarterdeck.schema.events import LifecyclePhaseChanged, ProcessSpawned
 from quarterdeck.schema.types import Lifecycle, ProcessKind
@@ -74,14 +83,14 @@ def test_a_quit_begins_the_shutdown_with_its_reason(phase: Lifecycle) -> None:
     run.register(5, "tool")
     step = run.feed(Quit(reason="last_window_closed"), 5)
     assert step.events == [LifecyclePhaseChanged(run.state.version, phase, "quitting")]
-    assert step.effects == [BeginShutdown("last_window_closed", 0)]
+    assert step.effects == [BeginShutdown("last_window_closed", 0), FinishShutdown()]
     assert step.reply is None
 
 
 @pytest.mark.parametrize("phase", ["starting", "running"])
 def test_a_signal_begins_it_too(phase: Lifecycle) -> None:
     step = in_phase(phase).feed(QuitSignalled("SIGINT"), source="launcher")
-    assert step.effects == [BeginShutdown("signal", 0)]
+    assert step.effects == [BeginShutdown("signal", 0), FinishShutdown()]
     assert len(step.events) == 1
 
 

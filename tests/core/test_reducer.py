@@ -8,14 +8,13 @@ import pytest
 
 from quarterdeck.core.reducer import ROLES, TABLE
 from quarterdeck.core.step import Observation, Pong, Refused, Tick
-from quarterdeck.schema.commands import COMMAND_TYPES, QUERY_NAMES, Command, Ping, Publish, ReportStatus, name_of
+from quarterdeck.schema.commands import QUERY_NAMES, Command, Ping, Publish, ReportStatus, name_of
 from quarterdeck.schema.types import ProcessKind
 from quarterdeck.wire.codec import compact
 from tests.core.run import Run
 from tests.schema.samples import COMMANDS
 
 KINDS: tuple[ProcessKind, ...] = get_args(ProcessKind)
-NOT_YET = [kind for kind in COMMAND_TYPES if kind not in TABLE]
 TOOL_OR_HOST = {"quit", "start_process", "stop_process", "restart_process"}
 HOST_REPORTS = {
     name for name in COMMANDS if name.startswith("report_") and name != "report_status" and "startup_stage" not in name
@@ -74,17 +73,6 @@ def test_nobody_registered_is_forbidden_too(name: str) -> None:
     step = Run().feed(sample(name), None)
     assert isinstance(step.reply, Refused)
     assert step.reply.code == "forbidden"
-
-
-@pytest.mark.parametrize("kind", NOT_YET, ids=tag_of)
-def test_what_is_not_there_yet_says_so_and_changes_nothing(kind: type) -> None:
-    run = Run()
-    run.register(1, "host")
-    before = run.dump()
-    step = run.feed(sample(tag_of(kind)), 1)
-    assert step.reply == Refused("internal", "not implemented yet")
-    assert (step.events, step.effects) == ([], [])
-    assert run.dump() == before
 
 
 @pytest.mark.parametrize("name", sorted(QUERY_NAMES))

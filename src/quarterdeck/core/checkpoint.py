@@ -19,8 +19,9 @@ from typing import Final, TypeVar
 from msgspec import Raw, Struct
 from msgspec.structs import astuple, replace
 
+from quarterdeck.core.children import dependents_of
 from quarterdeck.core.deadlines import Deadline
-from quarterdeck.core.state import ClosedHandle, Handle, Process, Rules, State, Window
+from quarterdeck.core.state import Child, ClosedHandle, Handle, Process, Rules, State, Window
 from quarterdeck.schema.types import DriftKind, JournalState, Lifecycle, ProcessKind, Rect, WindowKind
 
 Row = TypeVar("Row", bound=Struct)
@@ -111,6 +112,7 @@ class Checkpoint(Struct, frozen=True):
     closed_handles: tuple[FrozenClosedHandle, ...]  # the oldest first
     handle_was_reported: bool
     deadlines: tuple[tuple[int, Deadline], ...]  # when, and what about: in the order of deciding
+    children: tuple[Child, ...] = ()  # in the order of the configuration; who comes after whom follows from their plans
 
 
 def freeze(state: State) -> Checkpoint:
@@ -142,6 +144,7 @@ def freeze(state: State) -> Checkpoint:
         ),
         handle_was_reported=state.handle_was_reported,
         deadlines=tuple(state.deadlines.all()),
+        children=tuple(map(_child, state.children.values())),
     )
 
 
@@ -165,6 +168,8 @@ def thaw(checkpoint: Checkpoint) -> State:
     state.monitors = checkpoint.monitors
     _thaw_handles(state, checkpoint)
     _thaw_windows(state, checkpoint)
+    state.children = {child.plan.name: _child(child) for child in checkpoint.children}
+    state.dependents = dependents_of(state)
     for due_ms, key in checkpoint.deadlines:
         state.deadlines.set(key, due_ms)
     return state
@@ -206,6 +211,11 @@ def _process(frozen: FrozenProcess) -> Process:
     # A copy: a decoded one is a view that would keep the whole encoded checkpoint in memory.
     process.status = None if frozen.status == NO_STATUS else frozen.status.copy()
     return process
+
+
+def _child(child: Child) -> Child:
+    """One of its own: a child changes."""
+    return replace(child, restarts=list(child.restarts))
 
 
 def _frozen_window(window: Window) -> FrozenWindow:

@@ -10,12 +10,14 @@ from __future__ import annotations
 import heapq
 from typing import Final, Literal, NamedTuple
 
-DeadlineKind = Literal["destroyed", "hidden", "no_hwnd", "no_browser", "orphaned"]
+DeadlineKind = Literal[
+    "child_backoff", "child_kill", "child_ready", "destroyed", "hidden", "no_hwnd", "no_browser", "orphaned"
+]
 STALE_MIN: Final = 64
 
 
 class Deadline(NamedTuple):
-    """What a deadline is about: a label, a handle, or both; the order of the members is the order of deciding."""
+    """What a deadline is about: a label (or a child's name), a handle, or both; in the order of deciding."""
 
     label: str
     hwnd: int

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from quarterdeck.core import children
 from quarterdeck.core.state import State
-from quarterdeck.core.step import BeginShutdown, Context, QuitSignalled, ShutdownFinished, Step, Stop
+from quarterdeck.core.step import BeginShutdown, Context, FinishShutdown, QuitSignalled, ShutdownFinished, Step, Stop
 from quarterdeck.schema.commands import Quit
 from quarterdeck.schema.events import LifecyclePhaseChanged
 from quarterdeck.schema.types import Lifecycle, ShutdownReason
@@ -34,13 +35,17 @@ def move(state: State, step: Step, to: Lifecycle) -> bool:
 
 
 def quit(state: State, command: Quit, ctx: Context) -> Step:
-    """A client asks the launcher to end; asking again while it ends changes nothing."""
-    return _begin_shutdown(state, command.reason)
+    """A client asks the launcher to end. Asked again while it ends: nothing, or by `forced` an end to every grace."""
+    if state.lifecycle == "quitting" and command.reason == "forced":
+        step = Step()
+        children.kill_all(state, step)
+        return step
+    return _begin_shutdown(state, command.reason, ctx)
 
 
 def quit_signalled(state: State, observation: QuitSignalled, ctx: Context) -> Step:
     """The launcher was signalled to end."""
-    return _begin_shutdown(state, "signal")
+    return _begin_shutdown(state, "signal", ctx)
 
 
 def shutdown_finished(state: State, observation: ShutdownFinished, ctx: Context) -> Step:
@@ -51,8 +56,15 @@ def shutdown_finished(state: State, observation: ShutdownFinished, ctx: Context)
     return step
 
 
-def _begin_shutdown(state: State, reason: ShutdownReason) -> Step:
+def _begin_shutdown(state: State, reason: ShutdownReason, ctx: Context) -> Step:
+    """Everybody is told, and children end; when none is left, `FinishShutdown`."""
     step = Step()
     if move(state, step, "quitting"):
-        step.effects.append(BeginShutdown(reason, 0))
+        told = len(step.effects)
+        grace_ms = children.shut_down(state, step, ctx)
+        step.effects.insert(told, BeginShutdown(reason, grace_ms))
+        if reason == "forced":
+            children.kill_all(state, step)
+        if not children.any_left(state):
+            step.effects.append(FinishShutdown())
     return step

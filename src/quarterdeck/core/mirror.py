@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from quarterdeck.errors import RemoteProtocolError
 from quarterdeck.schema import events as e
 from quarterdeck.schema.replies import Snapshot
-from quarterdeck.schema.types import ProcessRow, WindowRow
+from quarterdeck.schema.types import ChildRow, ProcessRow, WindowRow
 
 
 class Mirror:
@@ -35,6 +35,7 @@ class Mirror:
         self.pool = set(start.pool)
         self.monitors = start.monitors
         self.background_service = start.background_service
+        self.children = {row.name: row for row in start.children}
         exited = sorted(row.exited_version or 0 for row in start.processes if row.state == "exited")
         by_exit = {row.exited_version: row.pid for row in start.processes if row.exited_version is not None}
         self._exited: OrderedDict[int, None] = OrderedDict((by_exit[version], None) for version in exited)
@@ -71,6 +72,7 @@ class Mirror:
             monitors=self.monitors,
             background_service=self.background_service,
             processes=tuple(self.processes[pid] for pid in sorted(self.processes)),
+            children=tuple(self.children[name] for name in sorted(self.children)),
             id=None,
         )
 
@@ -141,6 +143,10 @@ class Mirror:
     def _background(self, event: e.BackgroundServiceChanged) -> None:
         self.background_service = event.enabled
 
+    def _child(self, event: e.ChildEvent) -> None:
+        pid = event.pid if event.state in ("running", "ready", "stopping") else None  # the others tell whose end it was
+        self.children[event.name] = ChildRow(event.name, event.state, pid, event.attempt)
+
     def _journal(self, event: e.JournalChanged) -> None:
         self.journal = event.state
 
@@ -164,4 +170,11 @@ _FOLDS: Final[dict[type, Callable[[Mirror, Any], None]]] = {
     e.PoolWindowPromoted: Mirror._pool_left,
     e.MonitorsChanged: Mirror._monitors,
     e.BackgroundServiceChanged: Mirror._background,
+    e.ChildStopped: Mirror._child,
+    e.ChildStarted: Mirror._child,
+    e.ChildReady: Mirror._child,
+    e.ChildStopping: Mirror._child,
+    e.ChildExited: Mirror._child,
+    e.ChildBackoff: Mirror._child,
+    e.ChildFailed: Mirror._child,
 }

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from msgspec import Raw
 
-from quarterdeck.core import lifecycle, pool, windows
+from quarterdeck.core import children, lifecycle, pool, windows
 from quarterdeck.core.state import Process, State
 from quarterdeck.core.step import Context, Step, SyntheticGoodbye, Welcome
 from quarterdeck.core.telling import Telling
@@ -56,6 +56,7 @@ def register(state: State, command: Register, ctx: Context) -> Step:
         state.host_pid = command.pid
         windows.host_registered(state, ctx.now_ms)
         lifecycle.move(state, step, "running")
+    children.registered(state, step, ctx)
     step.reply = Welcome(state.clients)
     return step
 

@@ -7,7 +7,7 @@ window's handle that lingers. The rules of linking and drift are in `wrr`.
 
 from __future__ import annotations
 
-from quarterdeck.core import windows, wrr
+from quarterdeck.core import children, windows, wrr
 from quarterdeck.core.deadlines import Deadline
 from quarterdeck.core.state import Handle, State, Window
 from quarterdeck.core.step import Context, Step, Tick
@@ -137,11 +137,18 @@ def monitors(state: State, command: c.ReportMonitorTopologyChanged, ctx: Context
 
 
 def tick(state: State, tick: Tick, ctx: Context) -> Step:
-    """Time passed: everything that is due is decided, by due time, then label, then handle."""
+    """Time passed: everything that is due is decided, by due time, then label, then handle; windows, then children."""
     telling = Telling(state)
+    of_children: list[Deadline] = []
     while (due := state.deadlines.pop_due(ctx.now_ms)) is not None:
-        _decide(state, telling, due, ctx.now_ms)
-    return telling.into(Step())
+        if due.kind in children.DEADLINES:
+            of_children.append(due)
+        else:
+            _decide(state, telling, due, ctx.now_ms)
+    step = telling.into(Step())
+    for due in of_children:
+        children.decide(state, step, due, ctx)
+    return step
 
 
 def _decide(state: State, telling: Telling, due: Deadline, now_ms: int) -> None:

@@ -9,9 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from quarterdeck.core import journal, lifecycle, pool, processes, reality, windows
+from quarterdeck.core import children, journal, lifecycle, pool, processes, reality, windows
 from quarterdeck.core.state import State
 from quarterdeck.core.step import (
+    ChildAdopted,
+    ChildExited,
+    ChildProbed,
+    ChildrenConfigured,
+    ChildSpawned,
+    ChildSpawnFailed,
     Context,
     Input,
     JournalReported,
@@ -38,7 +44,7 @@ def reduce(state: State, input: Input, ctx: Context) -> Step:
             who = sender.kind if sender is not None else "nobody registered"
             what = f"{_cmd(kind)} is for {' and '.join(roles)}, not for {who}"
             return Step().refuse("forbidden", what)
-    return TABLE.get(kind, _not_yet)(state, input, ctx)
+    return TABLE[kind](state, input, ctx)
 
 
 def _cmd(kind: type) -> str:
@@ -52,10 +58,6 @@ def _ping(state: State, command: c.Ping, ctx: Context) -> Step:
 def _unchanged(state: State, input: Input, ctx: Context) -> Step:
     """Queries are answered from history by the server: nothing changes."""
     return Step()
-
-
-def _not_yet(state: State, input: Input, ctx: Context) -> Step:
-    return Step().refuse("internal", "not implemented yet")
 
 
 _HOST: Final[tuple[ProcessKind, ...]] = ("host",)
@@ -105,6 +107,9 @@ TABLE: Final[dict[type, Rule]] = {
     c.ReportStartupStageEnd: processes.stage_end,
     c.ReportUiThreadAlive: processes.ui_thread_alive,
     c.Quit: lifecycle.quit,
+    c.StartProcess: children.start,
+    c.StopProcess: children.stop,
+    c.RestartProcess: children.restart,
     c.ReportWindowOpened: windows.opened,
     c.ReportWindowClosed: windows.closed,
     c.ReportBackendWindowIdRegistered: windows.backend_id_registered,
@@ -129,5 +134,11 @@ TABLE: Final[dict[type, Rule]] = {
     QuitSignalled: lifecycle.quit_signalled,
     ShutdownFinished: lifecycle.shutdown_finished,
     JournalReported: journal.reported,
+    ChildrenConfigured: children.configured,
+    ChildSpawned: children.spawned,
+    ChildAdopted: children.adopted,
+    ChildSpawnFailed: children.spawn_failed,
+    ChildProbed: children.probed,
+    ChildExited: children.exited,
     Tick: reality.tick,
 }

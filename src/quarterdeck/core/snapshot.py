@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from quarterdeck.core.state import Process, State, Window
+from quarterdeck.core.state import Child, Process, State, Window
 from quarterdeck.schema.replies import Snapshot
-from quarterdeck.schema.types import ProcessRow, WindowRow
+from quarterdeck.schema.types import ChildRow, ProcessRow, WindowRow
 
 
 def snapshot(state: State, run_id: str) -> Snapshot:
@@ -20,7 +20,7 @@ def snapshot(state: State, run_id: str) -> Snapshot:
         monitors=state.monitors,
         background_service=state.background_service,
         processes=tuple(_process_row(state.processes[pid]) for pid in sorted(state.processes)),
-        children=(),
+        children=tuple(_child_row(state.children[name]) for name in sorted(state.children)),
         sagas=(),
         journal=state.journal,
         exited_processes_max=state.rules.exited_processes_max,
@@ -39,6 +39,10 @@ def _process_row(process: Process) -> ProcessRow:
         exited_version=process.exited_version,
         status=process.status,
     )
+
+
+def _child_row(child: Child) -> ChildRow:
+    return ChildRow(name=child.plan.name, state=child.state, pid=child.pid, attempt=child.attempt)
 
 
 def _window_row(window: Window) -> WindowRow:

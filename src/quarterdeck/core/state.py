@@ -13,11 +13,14 @@ from quarterdeck.core.deadlines import Deadline, Deadlines
 from quarterdeck.schema.events import WindowObserved
 from quarterdeck.schema.types import (
     EXITED_PROCESSES_MAX,
+    ChildState,
     DriftKind,
     JournalState,
     Lifecycle,
     ProcessKind,
+    ReadyKind,
     Rect,
+    RestartPolicy,
     WindowKind,
 )
 
@@ -58,6 +61,61 @@ class Process(Struct):
     def is_live(self) -> bool:
         """Whether the registration stands."""
         return self.exited_version is None
+
+
+class ChildPlan(Struct, frozen=True, omit_defaults=True):
+    """What the reducer needs of one configured process; times in milliseconds. `revision` is another one when anything
+    of its configuration is, so that a reload restarts only what changed.
+    """
+
+    name: str
+    kind: ProcessKind = "srv"
+    after: tuple[str, ...] = ()
+    ready: ReadyKind = "registered"
+    ready_timeout_ms: int = 60_000
+    restart: RestartPolicy = "on-failure"
+    backoff_ms: int = 1_000
+    backoff_max_ms: int = 30_000
+    stable_ms: int = 10_000
+    restarts_max: int = 10
+    restarts_window_ms: int = 600_000
+    stop_signal: str = "SIGTERM"
+    stop_grace_ms: int = 10_000
+    optional: bool = False
+    autostart: bool = True
+    revision: str = ""
+
+
+class Child(Struct):
+    """A configured process as it is now.
+
+    `pid` and `start` (the process's start time as its system counts it) while it lives; `attempt` counts its starts
+    since it was last stable, `restarts` the times of its restarts. `wanted`: it is to run; `waiting`: for what it comes
+    after; `spawning`: the guard is making it; `again`: start it once it has stopped; `timed_out`: it is ended because
+    it never got ready; `anew`: its next start is the first attempt.
+    """
+
+    plan: ChildPlan
+    state: ChildState = "stopped"
+    pid: int | None = None
+    start: int | None = None
+    code: int | None = None
+    attempt: int = 0
+    started_ms: int | None = None
+    restarts: list[int] = field(default_factory=list)
+    wanted: bool = False
+    waiting: bool = False
+    spawning: bool = False
+    again: bool = False
+    timed_out: bool = False
+    removed: bool = False
+    anew: bool = False
+    stop_reason: str | None = None
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether its process is there."""
+        return self.pid is not None
 
 
 class Handle(Struct):
@@ -153,6 +211,8 @@ class State:
         self.closed_handles: OrderedDict[int, ClosedHandle] = OrderedDict()
         self.handle_was_reported = False
         self.deadlines = Deadlines()
+        self.children: dict[str, Child] = {}  # in the order of the configuration
+        self.dependents: dict[str, tuple[str, ...]] = {}  # by name, the children that come after it
 
     def next_version(self) -> int:
         """Count one stream event, which takes this number."""

@@ -10,6 +10,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from quarterdeck.core.state import ChildPlan
 from quarterdeck.schema.commands import Command
 from quarterdeck.schema.events import StreamEvent
 from quarterdeck.schema.types import ErrorCode, JournalState, Rect, ShutdownReason
@@ -22,7 +23,7 @@ class Context(Struct, frozen=True, omit_defaults=True):
 
     `now` RFC 3339 text; `now_ms` monotonic milliseconds since the server started; `conn_id` the connection, for log
     lines; `pid` and `start` the caller's registered pid and its start time, or none (for `register`: the pid it
-    registers); `entropy` a u64 drawn for this input.
+    registers); `entropy` a u64 drawn for this input; `child` the child whose process registers, or whose descendant.
     """
 
     now: str
@@ -32,6 +33,7 @@ class Context(Struct, frozen=True, omit_defaults=True):
     pid: int | None = None
     start: int | None = None
     entropy: int = 0
+    child: str | None = None
 
 
 class SyntheticGoodbye(Struct, frozen=True, tag=True):
@@ -59,11 +61,74 @@ class JournalReported(Struct, frozen=True, tag=True):
     state: JournalState
 
 
+class ChildrenConfigured(Struct, frozen=True, tag=True):
+    """Observation: the configuration names these processes."""
+
+    plans: tuple[ChildPlan, ...]
+
+
+class ChildSpawned(Struct, frozen=True, tag=True):
+    """Observation: the guard made a child's process; it waits to be let go."""
+
+    name: str
+    pid: int
+    start: int | None = None
+
+
+class ChildAdopted(Struct, frozen=True, tag=True):
+    """Observation: a child of an earlier launcher's is alive and ours now."""
+
+    name: str
+    pid: int
+    start: int | None = None
+
+
+class ChildSpawnFailed(Struct, frozen=True, tag=True):
+    """Observation: a child's process could not be made, and why."""
+
+    name: str
+    why: str
+
+
+class ChildProbed(Struct, frozen=True, tag=True):
+    """Observation: what the plan calls ready was seen of a child: its port, a line of its log, its probe."""
+
+    name: str
+    pid: int
+
+
+class ChildExited(Struct, frozen=True, tag=True, omit_defaults=True):
+    """Observation: a child's process ended, and what it left behind was ended too.
+
+    `code` its exit code, minus the signal's number, or none where it is not known; `output` its last lines; `escaped`
+    the processes that it left behind.
+    """
+
+    name: str
+    pid: int
+    code: int | None
+    oom: bool = False
+    why: str | None = None
+    output: str | None = None
+    escaped: tuple[str, ...] = ()
+
+
 class Tick(Struct, frozen=True, tag=True):
     """Time as an input: the nearest deadline of the state has passed."""
 
 
-Observation = SyntheticGoodbye | QuitSignalled | ShutdownFinished | JournalReported
+Observation = (
+    SyntheticGoodbye
+    | QuitSignalled
+    | ShutdownFinished
+    | JournalReported
+    | ChildrenConfigured
+    | ChildSpawned
+    | ChildAdopted
+    | ChildSpawnFailed
+    | ChildProbed
+    | ChildExited
+)
 Input = Command | Observation | Tick
 
 
@@ -88,7 +153,7 @@ class Refused(Struct, frozen=True):
 
 
 class BeginShutdown(Struct, frozen=True):
-    """Effect: tell every client `shutdown`, give children `grace_ms`, then report `ShutdownFinished`."""
+    """Effect: tell every client `shutdown`; children have `grace_ms`. `FinishShutdown` follows once none is left."""
 
     reason: ShutdownReason
     grace_ms: int
@@ -101,12 +166,45 @@ class MoveWindow(Struct, frozen=True):
     target: Rect
 
 
+class SpawnChild(Struct, frozen=True):
+    """Effect: make a child's process, and hold it; then report `ChildSpawned` or `ChildSpawnFailed`."""
+
+    name: str
+    attempt: int
+
+
+class ReleaseChild(Struct, frozen=True):
+    """Effect: let a child's process begin."""
+
+    name: str
+    pid: int
+
+
+class SignalChild(Struct, frozen=True):
+    """Effect: send a signal to a child's process group."""
+
+    name: str
+    pid: int | None
+    signal: str
+
+
+class KillChild(Struct, frozen=True):
+    """Effect: kill a child's process and all that descends from it."""
+
+    name: str
+    pid: int | None
+
+
+class FinishShutdown(Struct, frozen=True):
+    """Effect: no child is left; report `ShutdownFinished`."""
+
+
 class Stop(Struct, frozen=True):
     """Effect: flush, close every connection, end."""
 
 
 StepReply = Welcome | Pong | Refused
-Effect = BeginShutdown | MoveWindow | Stop
+Effect = BeginShutdown | MoveWindow | SpawnChild | ReleaseChild | SignalChild | KillChild | FinishShutdown | Stop
 
 
 class Step:

@@ -38,3 +38,14 @@ def protocol_schema() -> dict[str, Any]:
             **definitions,
         },
     }
+
+
+def document_schema(kind: type[msgspec.Struct], title: str) -> dict[str, Any]:
+    """JSON Schema (2020-12) of a document that is one `kind`; what it is made of is under `$defs`, by name."""
+    (root,), definitions = msgspec.json.schema_components([kind], ref_template="#/$defs/{name}")
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": title,
+        **root,
+        "$defs": definitions,
+    }

@@ -22,6 +22,7 @@ from quarterdeck.core.step import (
     BeginShutdown,
     Context,
     Effect,
+    FinishShutdown,
     Input,
     MoveWindow,
     Observation,
@@ -95,6 +96,7 @@ class Engine:
         self._woken: dict[Peer, None] = {}
         self._observed: deque[tuple[Input, Source]] = deque()
         self._scheduled = False
+        self._is_closed = False
         # What one turn gathered, until it is committed and told:
         self._lines: list[bytes] = []
         self._names: list[str] = []
@@ -174,7 +176,8 @@ class Engine:
         self._schedule()
 
     def close(self) -> None:
-        """Give back what the engine itself holds of the system."""
+        """Give back what the engine itself holds of the system. What comes after this, comes too late: no more turns."""
+        self._is_closed = True
         self._alarm.set(None)
         self._claims.close()
 
@@ -199,6 +202,8 @@ class Engine:
     def turn(self) -> None:
         """Handle what waits: reduce all, commit once, tell, act."""
         self._scheduled = False
+        if self._is_closed:
+            return
         woken, self._woken = self._woken, {}
         for peer in woken:
             self._take(peer)
@@ -498,6 +503,7 @@ class Engine:
     def _act(self, effect: Effect) -> None:
         if isinstance(effect, BeginShutdown):
             self._direct_all(Shutdown(effect.reason, effect.grace_ms))
+        elif isinstance(effect, FinishShutdown):
             self.observe(ShutdownFinished())
         elif isinstance(effect, MoveWindow):
             if self._witness is not None and self.config.correct:

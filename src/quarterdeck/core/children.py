@@ -1,0 +1,493 @@
+"""Children: the launcher's own processes; states as one table, each entered by exactly one event.
+
+    stopped ──> running ──> ready           by a start, and by what the plan calls ready
+    running, ready ──> stopping ──> stopped by a stop: signal, grace, kill of the whole tree
+    running, ready ──> exited               ended, and its plan says: not again
+                   ──> backoff ──> running  ended, and started again after a while
+                   ──> failed               ended, and given up
+
+Rules: a child starts when what it comes `after` is ready (or has ended well; or is optional and has failed), and at
+shutdown ends before that does. A start is two steps: the guard makes the process and holds it, and only when it is told
+(`child_started`) the program begins. The back-off doubles from `backoff_ms` to `backoff_max_ms`, a tenth up or down by
+chance; after `stable_ms` it begins anew; out of memory waits the longest at once. More than `restarts_max` restarts
+within `restarts_window_ms` are given up. Drivers only spawn, signal, reap and report.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from quarterdeck.core.deadlines import Deadline, DeadlineKind
+from quarterdeck.core.state import Child, ChildPlan, State
+from quarterdeck.core.step import (
+    ChildAdopted,
+    ChildExited,
+    ChildProbed,
+    ChildrenConfigured,
+    ChildSpawned,
+    ChildSpawnFailed,
+    Context,
+    FinishShutdown,
+    KillChild,
+    ReleaseChild,
+    SignalChild,
+    SpawnChild,
+    Step,
+)
+from quarterdeck.schema import events as e
+from quarterdeck.schema.commands import RestartProcess, StartProcess, StopProcess
+from quarterdeck.schema.types import ChildState
+
+NEXT: Final[dict[ChildState, tuple[ChildState, ...]]] = {
+    "stopped": ("running", "backoff", "failed", "stopped"),
+    "running": ("ready", "stopping", "exited", "backoff", "failed"),
+    "ready": ("stopping", "exited", "backoff", "failed"),
+    "backoff": ("running", "backoff", "stopped", "failed"),
+    "stopping": ("stopped", "backoff", "failed"),
+    "exited": ("running", "backoff", "failed", "stopped"),
+    "failed": ("running", "backoff", "failed", "stopped"),
+}
+"""Which state may follow which. A start that fails goes to backoff or failed without running; stopping ends there
+where the reason was that the child never got ready.
+"""
+
+EVENTS: Final[dict[ChildState, type[e.ChildEvent]]] = {
+    "stopped": e.ChildStopped,
+    "running": e.ChildStarted,
+    "ready": e.ChildReady,
+    "stopping": e.ChildStopping,
+    "exited": e.ChildExited,
+    "backoff": e.ChildBackoff,
+    "failed": e.ChildFailed,
+}
+DEADLINES: Final[tuple[DeadlineKind, ...]] = ("child_backoff", "child_kill", "child_ready")
+
+
+# --- what is asked
+
+
+def configured(state: State, observation: ChildrenConfigured, ctx: Context) -> Step:
+    """The plans are these now: what is new starts, what changed restarts, what is gone stops, and the rest stays."""
+    step = Step()
+    plans = {plan.name: plan for plan in observation.plans}
+    changed: list[Child] = []
+    for name, child in state.children.items():
+        if name not in plans:
+            child.removed = True
+            _stop(state, step, child, ctx, "removed from the configuration")
+    for name, plan in plans.items():
+        before = state.children.get(name)
+        if before is None:
+            child = state.children[name] = Child(plan)
+            _enter(state, step, child, "stopped", reason="configured")
+            child.wanted = plan.autostart
+        elif before.plan.revision != plan.revision or before.removed:
+            before.plan, before.removed = plan, False
+            changed.append(before)
+        else:
+            before.plan = plan
+    state.dependents = dependents_of(state)
+    for child in changed:
+        if child.is_alive or child.state == "backoff":
+            _restart(state, step, child, ctx, "its configuration changed")
+        elif child.spawning:
+            child.again = child.wanted
+        elif child.wanted:
+            _begin(child)
+    for name in plans:
+        _start_if_due(state, step, state.children[name])
+    return step
+
+
+def start(state: State, command: StartProcess, ctx: Context) -> Step:
+    """A client asks for a child to run, and with it all that it comes after."""
+    child, step = _asked(state, command.name)
+    if child is not None:
+        _start(state, step, child, ctx)
+    return step
+
+
+def stop(state: State, command: StopProcess, ctx: Context) -> Step:
+    """A client asks for a child to end."""
+    child, step = _asked(state, command.name, even_quitting=True)
+    if child is not None:
+        _stop(state, step, child, ctx, "asked for")
+    return step
+
+
+def restart(state: State, command: RestartProcess, ctx: Context) -> Step:
+    """A client asks for a child to end and to run again."""
+    child, step = _asked(state, command.name)
+    if child is not None:
+        _restart(state, step, child, ctx, "restart asked for")
+    return step
+
+
+def _asked(state: State, name: str, *, even_quitting: bool = False) -> tuple[Child | None, Step]:
+    child = state.children.get(name)
+    if child is None or child.removed:
+        names = ", ".join(sorted(name for name, child in state.children.items() if not child.removed)) or "none"
+        return None, Step().refuse("unknown_process", f"no process is called {name!r}; configured are: {names}")
+    if state.lifecycle in ("quitting", "dead") and not even_quitting:
+        return None, Step().refuse("shutting_down", f"the launcher is {state.lifecycle}")
+    return child, Step()
+
+
+# --- what the drivers report
+
+
+def spawned(state: State, observation: ChildSpawned, ctx: Context) -> Step:
+    """The guard made the process, which waits to be let go."""
+    step = Step()
+    child = state.children.get(observation.name)
+    if child is None or not child.spawning:
+        return step
+    _alive(state, step, child, observation.pid, observation.start, ctx)
+    if child.again:  # its configuration changed meanwhile
+        _restart(state, step, child, ctx, "its configuration changed")
+    elif child.wanted:
+        step.effects.append(ReleaseChild(child.plan.name, observation.pid))
+    else:  # it was stopped meanwhile, and never begins
+        _stop(state, step, child, ctx, child.stop_reason or "asked for")
+    return step
+
+
+def adopted(state: State, observation: ChildAdopted, ctx: Context) -> Step:
+    """A child of an earlier launcher's lives, and is ours from now on."""
+    step = Step()
+    child = state.children.get(observation.name)
+    if child is not None and not child.is_alive:
+        child.wanted = True
+        _alive(state, step, child, observation.pid, observation.start, ctx, reason="adopted")
+        if child.plan.ready != "registered" and child.state == "running":
+            _ready(state, step, child)
+    return step
+
+
+def spawn_failed(state: State, observation: ChildSpawnFailed, ctx: Context) -> Step:
+    """There is no process: no such program, no such folder, no more processes."""
+    step = Step()
+    child = state.children.get(observation.name)
+    if child is None or not child.spawning:
+        return step
+    child.spawning = child.again = False
+    _count(child)
+    if not child.wanted:
+        _enter(state, step, child, "stopped", reason=child.stop_reason or "asked for")
+    else:
+        _again_or_never(state, step, child, ctx, None, observation.why, None, is_failure=True)
+    _gone(state, step, child, ctx)
+    return step
+
+
+def probed(state: State, observation: ChildProbed, ctx: Context) -> Step:
+    """What the plan calls ready was seen of this process."""
+    step = Step()
+    child = state.children.get(observation.name)
+    if child is not None and child.pid == observation.pid and child.state == "running":
+        _ready(state, step, child)
+    return step
+
+
+def registered(state: State, step: Step, ctx: Context) -> None:
+    """The child, or a descendant of it, registered."""
+    child = state.children.get(ctx.child) if ctx.child is not None else None
+    if child is not None and child.state == "running" and child.plan.ready == "registered":
+        _ready(state, step, child)
+
+
+def exited(state: State, observation: ChildExited, ctx: Context) -> Step:
+    """The process of a child ended; whatever it left behind was ended too."""
+    step = Step()
+    child = state.children.get(observation.name)
+    if child is None or child.pid != observation.pid or not child.is_alive:
+        return step
+    _drop_deadlines(state, child)
+    if child.started_ms is not None and ctx.now_ms - child.started_ms >= child.plan.stable_ms:
+        child.attempt = 0
+        child.restarts.clear()
+    code, why = observation.code, _why(observation)
+    if child.state == "stopping" and not child.timed_out:
+        _enter(state, step, child, "stopped", code=code, reason=_joined(child.stop_reason, observation.escaped))
+    else:
+        late = f"not ready within {child.plan.ready_timeout_ms} ms" if child.timed_out else None
+        failure = late is not None or code != 0
+        _again_or_never(
+            state, step, child, ctx, code, late or why, observation.output, is_failure=failure, oom=observation.oom
+        )
+    child.pid = child.start = None
+    child.timed_out = False
+    _gone(state, step, child, ctx)
+    return step
+
+
+def decide(state: State, step: Step, due: Deadline, ctx: Context) -> None:
+    """A child's deadline passed."""
+    child = state.children.get(due.label)
+    if child is None:
+        return
+    if due.kind == "child_backoff" and child.state == "backoff":
+        _spawn(state, step, child)
+    elif due.kind == "child_kill" and child.state == "stopping":
+        step.effects.append(KillChild(child.plan.name, child.pid))
+    elif due.kind == "child_ready" and child.state == "running":
+        child.timed_out = True
+        _end(state, step, child, ctx, f"not ready within {child.plan.ready_timeout_ms} ms")
+
+
+# --- the launcher ends
+
+
+def shut_down(state: State, step: Step, ctx: Context) -> int:
+    """All children end, those first that nobody comes after. Returns the longest grace of those that live, in ms."""
+    alive = [child for child in state.children.values() if child.is_alive]
+    for child in state.children.values():
+        if not child.is_alive:
+            _stop(state, step, child, ctx, "the launcher quits")
+        child.wanted = child.again = False
+    for child in alive:
+        _end_if_last(state, step, child, ctx)
+    return max((child.plan.stop_grace_ms for child in alive), default=0)
+
+
+def kill_all(state: State, step: Step) -> None:
+    """End what still lives at once."""
+    for child in state.children.values():
+        if child.is_alive:
+            step.effects.append(KillChild(child.plan.name, child.pid))
+
+
+def any_left(state: State) -> bool:
+    """Whether a child's process is there or being made."""
+    return any(child.is_alive or child.spawning for child in state.children.values())
+
+
+def dependents_of(state: State) -> dict[str, tuple[str, ...]]:
+    """Who comes after whom, the other way round."""
+    found: dict[str, list[str]] = {}
+    for name, child in state.children.items():
+        for before in child.plan.after:
+            found.setdefault(before, []).append(name)
+    return {before: tuple(names) for before, names in found.items()}
+
+
+# --- moves
+
+
+def _start(state: State, step: Step, child: Child, ctx: Context, asked_by: tuple[str, ...] = ()) -> None:
+    name = child.plan.name
+    if name in asked_by:
+        return
+    for before in child.plan.after:
+        other = state.children.get(before)
+        if other is not None and not _is_passed(other):
+            _start(state, step, other, ctx, (*asked_by, name))
+    if child.state == "stopping":
+        child.wanted = child.again = True
+    elif not child.is_alive and not child.spawning:
+        state.deadlines.drop(Deadline(name, 0, "child_backoff"))
+        _begin(child)
+        _start_if_due(state, step, child)
+    else:
+        child.wanted = True
+
+
+def _begin(child: Child) -> None:
+    """It is to run, and its attempts are counted anew: from its next event on, which tells them."""
+    child.wanted = child.waiting = child.anew = True
+    child.restarts.clear()
+
+
+def _count(child: Child) -> None:
+    child.attempt = 1 if child.anew else child.attempt + 1
+    child.anew = False
+
+
+def _start_if_due(state: State, step: Step, child: Child) -> None:
+    """Start it, if it is wanted, not there, and what it comes after is."""
+    if child.state == "stopped" and child.wanted and not child.spawning:
+        child.waiting = True
+    if not child.waiting or child.is_alive or child.spawning or state.lifecycle in ("quitting", "dead"):
+        return
+    if all(_is_passed(state.children[name]) for name in child.plan.after if name in state.children):
+        _spawn(state, step, child)
+
+
+def _is_passed(child: Child) -> bool:
+    """Whether those that come after it may start."""
+    if child.state == "ready" or (child.state == "exited" and child.code == 0):
+        return True
+    return child.plan.optional and child.state in ("exited", "failed", "backoff")
+
+
+def _spawn(state: State, step: Step, child: Child) -> None:
+    child.spawning = True
+    child.waiting = False
+    state.deadlines.drop(Deadline(child.plan.name, 0, "child_backoff"))
+    step.effects.append(SpawnChild(child.plan.name, 1 if child.anew else child.attempt + 1))
+
+
+def _alive(
+    state: State, step: Step, child: Child, pid: int, start: int | None, ctx: Context, reason: str | None = None
+) -> None:
+    child.spawning = child.waiting = child.timed_out = False
+    child.pid, child.start, child.code = pid, start, None
+    _count(child)
+    child.started_ms = ctx.now_ms
+    _enter(state, step, child, "running", reason=reason)
+    if child.plan.ready == "running" and child.wanted and not child.again:
+        _ready(state, step, child)
+    else:
+        state.deadlines.set(Deadline(child.plan.name, 0, "child_ready"), ctx.now_ms + child.plan.ready_timeout_ms)
+
+
+def _ready(state: State, step: Step, child: Child) -> None:
+    state.deadlines.drop(Deadline(child.plan.name, 0, "child_ready"))
+    _enter(state, step, child, "ready")
+    for name in state.dependents.get(child.plan.name, ()):
+        _start_if_due(state, step, state.children[name])
+
+
+def _stop(state: State, step: Step, child: Child, ctx: Context, reason: str) -> None:
+    """It is not to run any more, whatever it does now."""
+    child.wanted = child.waiting = child.again = False
+    child.stop_reason = reason
+    if child.is_alive:
+        child.timed_out = False
+        if child.state != "stopping":
+            _end(state, step, child, ctx, reason)
+    elif child.state != "stopped" and not child.spawning:
+        state.deadlines.drop(Deadline(child.plan.name, 0, "child_backoff"))
+        _enter(state, step, child, "stopped", reason=reason)
+
+
+def _restart(state: State, step: Step, child: Child, ctx: Context, reason: str) -> None:
+    if child.is_alive:
+        _stop(state, step, child, ctx, reason)
+        child.wanted = child.again = True
+    else:
+        _start(state, step, child, ctx)
+
+
+def _end(state: State, step: Step, child: Child, ctx: Context, reason: str) -> None:
+    """Signal it, and kill it when its grace is over."""
+    _drop_deadlines(state, child)
+    _enter(state, step, child, "stopping", reason=reason)
+    step.effects.append(SignalChild(child.plan.name, child.pid, child.plan.stop_signal))
+    state.deadlines.set(Deadline(child.plan.name, 0, "child_kill"), ctx.now_ms + child.plan.stop_grace_ms)
+
+
+def _end_if_last(state: State, step: Step, child: Child, ctx: Context) -> None:
+    """At shutdown: end it once nothing that comes after it is left."""
+    if not child.is_alive or child.state == "stopping":
+        return
+    others = (state.children[name] for name in state.dependents.get(child.plan.name, ()))
+    if not any(other.is_alive or other.spawning for other in others):
+        _end(state, step, child, ctx, "the launcher quits")
+
+
+def _gone(state: State, step: Step, child: Child, ctx: Context) -> None:
+    """What follows when a child's process is no more."""
+    if state.lifecycle in ("quitting", "dead"):
+        for name in child.plan.after:
+            if name in state.children:
+                _end_if_last(state, step, state.children[name], ctx)
+        if not any_left(state):
+            step.effects.append(FinishShutdown())
+        return
+    if child.again and child.state == "stopped":
+        child.again = False
+        _begin(child)
+        _start_if_due(state, step, child)
+    if _is_passed(child):
+        for name in state.dependents.get(child.plan.name, ()):
+            _start_if_due(state, step, state.children[name])
+
+
+def _again_or_never(
+    state: State,
+    step: Step,
+    child: Child,
+    ctx: Context,
+    code: int | None,
+    why: str | None,
+    output: str | None,
+    *,
+    is_failure: bool,
+    oom: bool = False,
+) -> None:
+    """It ended by itself: start it again after a while, or leave it."""
+    plan = child.plan
+    if state.lifecycle in ("quitting", "dead"):
+        _enter(state, step, child, "stopped", code=code, reason="the launcher quits")
+    elif not (plan.restart == "always" or (plan.restart == "on-failure" and is_failure)):
+        if is_failure:
+            _enter(state, step, child, "failed", code=code, reason=why, output=output)
+        else:
+            _enter(state, step, child, "exited", code=code, reason=why)
+    elif _is_spent(child, ctx.now_ms):
+        spent = f"restarted {plan.restarts_max} times within {plan.restarts_window_ms // 1000} s, and given up"
+        _enter(state, step, child, "failed", code=code, reason=f"{why}; {spent}" if why else spent, output=output)
+    else:
+        child.restarts.append(ctx.now_ms)
+        delay_ms = _delay_ms(plan, child.attempt, ctx.entropy, oom=oom)
+        _enter(state, step, child, "backoff", code=code, reason=why, delay_ms=delay_ms)
+        state.deadlines.set(Deadline(plan.name, 0, "child_backoff"), ctx.now_ms + delay_ms)
+
+
+def _is_spent(child: Child, now_ms: int) -> bool:
+    plan = child.plan
+    child.restarts = [at for at in child.restarts if at > now_ms - plan.restarts_window_ms]
+    return len(child.restarts) >= plan.restarts_max
+
+
+def _delay_ms(plan: ChildPlan, attempt: int, entropy: int, *, oom: bool) -> int:
+    """Doubling, a tenth up or down by chance, so that many do not come back at once."""
+    doublings = min(max(0, attempt - 1), 30)
+    delay_ms = plan.backoff_max_ms if oom else min(plan.backoff_ms << doublings, plan.backoff_max_ms)
+    return delay_ms * (900 + entropy % 201) // 1000
+
+
+def _enter(
+    state: State,
+    step: Step,
+    child: Child,
+    to: ChildState,
+    *,
+    code: int | None = None,
+    reason: str | None = None,
+    delay_ms: int | None = None,
+    output: str | None = None,
+) -> None:
+    """Enter a state and tell it."""
+    child.state = to
+    child.code = code
+    version = state.next_version()
+    members = (version, child.plan.name, to, child.pid, code, child.attempt, delay_ms, reason)
+    kind = EVENTS[to]
+    step.events.append(e.ChildFailed(*members, output) if kind is e.ChildFailed else kind(*members))  # type: ignore[arg-type]
+
+
+def _drop_deadlines(state: State, child: Child) -> None:
+    for kind in DEADLINES:
+        state.deadlines.drop(Deadline(child.plan.name, 0, kind))
+
+
+def _why(observation: ChildExited) -> str | None:
+    said: str | None
+    if observation.oom:
+        said = "out of memory"
+    elif observation.code is None:
+        said = "gone, its exit code is not known"
+    elif observation.code < 0:
+        said = f"ended by signal {-observation.code}"
+    else:
+        said = f"exit code {observation.code}" if observation.code else None
+    return _joined(said or observation.why, observation.escaped)
+
+
+def _joined(reason: str | None, escaped: tuple[str, ...]) -> str | None:
+    if not escaped:
+        return reason
+    left = f"{len(escaped)} processes that it left behind were killed: {', '.join(escaped)}"
+    return f"{reason}; {left}" if reason else left
