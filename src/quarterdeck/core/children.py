@@ -29,6 +29,7 @@ from quarterdeck.core.step import (
     Context,
     FinishShutdown,
     KillChild,
+    ReadyChild,
     ReleaseChild,
     SignalChild,
     SpawnChild,
@@ -344,6 +345,7 @@ def _alive(
 def _ready(state: State, step: Step, child: Child) -> None:
     state.deadlines.drop(Deadline(child.plan.name, 0, "child_ready"))
     _enter(state, step, child, "ready")
+    step.effects.append(ReadyChild(child.plan.name, child.pid))
     for name in state.dependents.get(child.plan.name, ()):
         _start_if_due(state, step, state.children[name])
 

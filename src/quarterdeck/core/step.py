@@ -180,6 +180,13 @@ class ReleaseChild(Struct, frozen=True):
     pid: int
 
 
+class ReadyChild(Struct, frozen=True):
+    """Effect: a child is ready; nobody needs to look for it any more."""
+
+    name: str
+    pid: int | None
+
+
 class SignalChild(Struct, frozen=True):
     """Effect: send a signal to a child's process group."""
 
@@ -204,7 +211,17 @@ class Stop(Struct, frozen=True):
 
 
 StepReply = Welcome | Pong | Refused
-Effect = BeginShutdown | MoveWindow | SpawnChild | ReleaseChild | SignalChild | KillChild | FinishShutdown | Stop
+Effect = (
+    BeginShutdown
+    | MoveWindow
+    | SpawnChild
+    | ReleaseChild
+    | ReadyChild
+    | SignalChild
+    | KillChild
+    | FinishShutdown
+    | Stop
+)
 
 
 class Step:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from quarterdeck.config import Config
+from quarterdeck.core.state import State
 from quarterdeck.core.step import Refused
 from quarterdeck.schema.commands import Register
 from quarterdeck.server.spare import SpareDescriptor
@@ -23,7 +24,7 @@ class Claims:
     def check(self, claim: Register, link: Connection) -> tuple[int | None, Refused | None]:
         """The start time of the claimed pid (none where nothing is checked), and what is wrong with the claim."""
         if self._config.pid_check == "off":
-            return None, self._wrong_role(claim)
+            return None, None
         try:
             return self._look(claim, link.peer.pid)
         except OSError:
@@ -35,9 +36,26 @@ class Claims:
         if peer_pid is not None and peer_pid != claim.pid and not peercred.is_or_descends(claim.pid, peer_pid):
             what = f"pid {claim.pid} is neither the peer, pid {peer_pid}, nor its descendant"
             return start, Refused("pid_mismatch", what, True)
-        return start, self._wrong_role(claim)
+        return start, None
 
-    def _wrong_role(self, claim: Register) -> Refused | None:
-        if self._config.roles == "proven" and claim.kind == "host":
-            return Refused("forbidden", "roles=proven: only the launcher's own child may register as host", True)
+    def check_role(self, claim: Register, state: State, child: str | None) -> Refused | None:
+        """What is wrong with the claimed kind, where roles must be proven: a host is our own child of that kind."""
+        if self._config.roles != "proven" or claim.kind != "host":
+            return None
+        if child is not None and state.children[child].plan.kind == "host":
+            return None
+        return Refused(
+            "forbidden", "roles=proven: only the launcher's own child of kind host may register as host", True
+        )
+
+
+def child_of(state: State, pid: int) -> str | None:
+    """Which child a process is, or descends from: by pid and start time, as the kernel tells them."""
+    by_pid = {child.pid: child for child in state.children.values() if child.pid is not None}
+    if not by_pid:
         return None
+    for ancestor, start in peercred.lineage(pid):
+        child = by_pid.get(ancestor)
+        if child is not None and (child.start is None or start is None or child.start == start):
+            return child.plan.name
+    return None

@@ -11,6 +11,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -33,13 +34,15 @@ from quarterdeck.transport.endpoint import Claim, address_of, default_data_dir, 
 from quarterdeck.version import __version__
 
 if TYPE_CHECKING:
+    from quarterdeck.deckfile import DeckFile
     from quarterdeck.server.recording import Recording
+    from quarterdeck.server.supervisor import Supervisor
 
 log = logging.getLogger("quarterdeck.server")
 
 
 WARM_AFTER_S: Final = 0.5
-"""When what is not needed to answer is imported: after the first clients, before the first trouble."""
+"""When what is not needed to answer is imported and done: after the first clients, before the first trouble."""
 
 
 JOURNAL_NAME: Final = "journal.sqlite3"
@@ -55,16 +58,25 @@ class Listening(Struct, frozen=True):
     run_id: str
 
 
-def run(config: Config, *, data_dir: Path | None, endpoint: str | None, announce: Callable[[Listening], None]) -> int:
-    """Serve until a signal or a `quit` ends it; returns the exit code, 0.
+def run(
+    config: Config,
+    *,
+    data_dir: Path | None,
+    endpoint: str | None,
+    announce: Callable[[Listening], None],
+    reads: Callable[[], DeckFile] | None = None,
+) -> int:
+    """Serve until a signal or a `quit` ends it; returns the exit code: 0, or that of the child that `exit_from` names.
 
     `data_dir` None is this user's default folder, `endpoint` None the address that belongs to the folder. `announce`
-    is called once the launcher listens. Raises: AlreadyRunning, EndpointRefused.
+    is called once the launcher listens. `reads` reads the configuration of its children, now and at a reload (SIGHUP).
+    Raises: AlreadyRunning, EndpointRefused, ConfigError.
     """
+    deck = reads() if reads is not None else None
     folder = data_dir or default_data_dir()
     address = endpoint or address_of(folder, os.environ)
     logs.configure(config.log_level, config.log_format)
-    raise_descriptor_limit()
+    open_files = raise_descriptor_limit()
     prepare_folder(os.path.dirname(address))
     claim = Claim.take(folder, address, version=__version__, pid=os.getpid())
     try:
@@ -72,13 +84,16 @@ def run(config: Config, *, data_dir: Path | None, endpoint: str | None, announce
         listener = Listener(address)
         try:
             with asyncio.Runner(loop_factory=loop_factory(config.loop)) as runner:
-                runner.run(Daemon(config, listener, announce, folder).serve())
+                daemon = Daemon(config, listener, announce, folder)
+                if deck is not None and reads is not None:
+                    daemon.supervise(deck, reads, open_files)
+                code = runner.run(daemon.serve())
         finally:
             listener.unlink()
             listener.close()
     finally:
         claim.release()
-    return 0
+    return code
 
 
 def loop_factory(wanted: str) -> Callable[[], asyncio.AbstractEventLoop]:
@@ -97,17 +112,21 @@ def loop_factory(wanted: str) -> Callable[[], asyncio.AbstractEventLoop]:
     return uvloop.new_event_loop
 
 
-def raise_descriptor_limit() -> None:
-    """Allow as many open files as the system lets us: a connection is one (architecture, decision 5)."""
+def raise_descriptor_limit() -> int | None:
+    """Allow as many open files as the system lets us: a connection is one (architecture, decision 5).
+
+    Returns the limit before, which children get back; None where there is none.
+    """
     if sys.platform == "win32":
-        return
+        return None
     import resource
 
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     except (ValueError, OSError) as error:  # macOS refuses "unlimited"
         log.debug("the limit of open files stays as it is: %s", error)
+    return soft
 
 
 class Daemon:
@@ -119,9 +138,16 @@ class Daemon:
         self._listener = listener
         self._announce = announce
         self._identity = Identity(os.getpid(), __version__, str(uuid.uuid4()))
+        self._supervisor: Supervisor | None = None
 
-    async def serve(self) -> None:
-        """Serve until the run is dead and everybody was told."""
+    def supervise(self, deck: DeckFile, reads: Callable[[], DeckFile], open_files: int | None) -> None:
+        """Run the configured children, too."""
+        from quarterdeck.server.supervisor import Supervisor
+
+        self._supervisor = Supervisor(deck, self._folder, self._listener.address, reads=reads, open_files=open_files)
+
+    async def serve(self) -> int:
+        """Serve until the run is dead and everybody was told; returns the exit code."""
         loop = asyncio.get_running_loop()
         stopped = asyncio.Event()
         acceptor = Acceptor(self._listener, self._config, loop)
@@ -137,14 +163,20 @@ class Daemon:
             loop=loop,
             door=acceptor,
             journal=recording,
+            supervision=self._supervisor,
             on_stop=stopped.set,
         )
         self._heed_signals(loop, engine)
+        if self._supervisor is not None:
+            self._supervisor.begin(loop, lambda observation: engine.observe(observation, "child"))
+            engine.turn()  # what is alive already is known before anybody can ask
         acceptor.serve(engine)
         if witness is not None:
             engine.watch_with(witness)
         self._announce(Listening(__version__, os.getpid(), self._listener.address, self._identity.run_id))
         loop.call_later(WARM_AFTER_S, logs.warm)
+        if recording is not None:
+            loop.call_later(WARM_AFTER_S, _report_crash, self._folder / JOURNAL_NAME, self._identity.run_id)
         await stopped.wait()
         acceptor.close()
         if witness is not None:
@@ -153,6 +185,10 @@ class Daemon:
         engine.close()
         if recording is not None:
             recording.close()
+        if self._supervisor is None:
+            return 0
+        await self._supervisor.end()
+        return self._supervisor.exit_code({name: child.code for name, child in engine.state.children.items()})
 
     def _recording(self, rules: Rules, clock: SystemClock) -> Recording | None:
         """What keeps this run, if it is to be kept."""
@@ -175,6 +211,8 @@ class Daemon:
                 signal.signal(number, lambda *_, observe=observe: loop.call_soon_threadsafe(observe))
             else:
                 loop.add_signal_handler(number, observe)
+        if sys.platform != "win32" and self._supervisor is not None:
+            loop.add_signal_handler(signal.SIGHUP, self._supervisor.reload)
 
     async def _flush(self, engine: Engine, acceptor: Acceptor) -> None:
         """Let what is due go out for a bounded time, then close what is left (protocol, section 7)."""
@@ -186,6 +224,17 @@ class Daemon:
             log.warning("%d connections did not take their last lines in time", len(engine.peers))
             for peer in list(engine.peers):
                 peer.abort()
+
+
+def _report_crash(path: Path, run_id: str) -> None:
+    """Say how the run before this one ended, if it crashed: in a thread of its own, which nobody waits for."""
+
+    def report() -> None:
+        from quarterdeck.server import crashes
+
+        crashes.report(path, run_id)
+
+    threading.Thread(target=report, name="crash-report", daemon=True).start()
 
 
 def _file_stamp(now: str) -> str:

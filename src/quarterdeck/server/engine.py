@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Final, Literal, cast
+from typing import Final, cast
 
 from msgspec import Raw
 
@@ -20,6 +20,7 @@ from quarterdeck.core.snapshot import snapshot
 from quarterdeck.core.state import State
 from quarterdeck.core.step import (
     BeginShutdown,
+    ChildExited,
     Context,
     Effect,
     FinishShutdown,
@@ -44,17 +45,21 @@ from quarterdeck.schema import commands as c
 from quarterdeck.schema.events import name_of
 from quarterdeck.schema.replies import Ack, Directive, Error, EventList, Pong, Registered, Shutdown, Snapshot
 from quarterdeck.server.alarm import Alarm
-from quarterdeck.server.claims import Claims
+from quarterdeck.server.claims import Claims, child_of
 from quarterdeck.server.hub import Hub, Subscriber
 from quarterdeck.server.outbox import Due, End, Interest, Render, Turn
 from quarterdeck.server.peer import Peer
-from quarterdeck.server.ports import Door, Identity, Journal
+from quarterdeck.server.ports import Door, Identity, Journal, Supervision
 from quarterdeck.server.queries import Unfit, events_after, interest_of, since_of
 from quarterdeck.transport import peercred
 from quarterdeck.wire.codec import Malformed, encode_line, encode_lines, event_name
 from quarterdeck.wire.connection import Refusal
 
 _INNER: Final = "register: `subscribe."
+DISCONNECTED: Final = SyntheticGoodbye("disconnected")
+EVICTED: Final = SyntheticGoodbye("evicted")
+EXIT_STATUS_S: Final = 0.2
+"""How long the goodbye of a child of ours waits for its exit status (protocol, section 3.5)."""
 SLICES_AT_ONCE: Final = 4
 """Slices of 64 KiB taken from one connection in a turn: together what a loop reads at once."""
 
@@ -73,6 +78,7 @@ class Engine:
         on_stop: Callable[[], None],
         door: Door,
         journal: Journal | None = None,
+        supervision: Supervision | None = None,
     ) -> None:
         self.config = config
         self.identity = identity
@@ -87,6 +93,7 @@ class Engine:
         self._journal = journal
         if journal is not None:
             journal.attach(state, self.history, loop, self.observe)
+        self._supervision = supervision
         self._claims = Claims(config)
         self._alarm = Alarm(loop, clock, lambda: self.observe(Tick(), "clock"))
         self._witness: Witness | None = None
@@ -176,7 +183,7 @@ class Engine:
         self._schedule()
 
     def close(self) -> None:
-        """Give back what the engine itself holds of the system. What comes after this, comes too late: no more turns."""
+        """Give back what the engine itself holds of the system. What comes after this comes too late: no more turns."""
         self._is_closed = True
         self._alarm.set(None)
         self._claims.close()
@@ -209,6 +216,8 @@ class Engine:
             self._take(peer)
         while self._observed:
             observation, source = self._observed.popleft()
+            if isinstance(observation, ChildExited):
+                self._end_registration(observation)
             self._reduce(observation, self._context(source))
         self._settle()
 
@@ -224,7 +233,8 @@ class Engine:
                 self.wake(peer)  # what it sent was waiting for these replies to go out
         effects, self._effects = self._effects, []
         for effect in effects:
-            self._act(effect)
+            if self._supervision is None or not self._supervision.act(effect):
+                self._act(effect)
         self._alarm.set(self.state.deadlines.nearest())
         if self._witness is not None and self._host_pid != self.state.host_pid:
             self._host_pid = self.state.host_pid
@@ -249,14 +259,14 @@ class Engine:
             if not peer.inbox and not peer.connection.waiting:
                 break
         if peer.leaving:
-            self._say_goodbye_for(peer, "evicted")
+            self._say_goodbye_for(peer, EVICTED)
             self._touched[peer] = None
         elif peer.inbox or peer.connection.waiting:
             peer.pause_reading(True)
             if self._may_take(peer):
                 self.wake(peer)
         elif peer.ended_input:
-            if not peer.is_rendering:  # what it asked for before it ended shows it alive
+            if not peer.is_rendering and not self._awaits_exit(peer):  # what it asked for before shows it alive
                 self._depart(peer)
         else:
             peer.pause_reading(False)
@@ -348,7 +358,7 @@ class Engine:
         before = self.state.version
         self._put(peer, Due(before, encode_line(error)))
         if refusal.fatal:
-            self._say_goodbye_for(peer, "evicted")
+            self._say_goodbye_for(peer, EVICTED)
             self._close(peer, before)
 
     def _close(self, peer: Peer, fence: int | None = None) -> None:
@@ -366,6 +376,9 @@ class Engine:
         try:
             interest = interest_of(wanted, _INNER) if wanted is not None else None
             start, wrong = self._claims.check(command, peer.link)
+            child = child_of(self.state, command.pid) if self._supervision is not None else None
+            if wrong is None:
+                wrong = self._claims.check_role(command, self.state, child)
             if wrong is not None:
                 self._refuse(peer, Refusal(wrong.code, wrong.message, True, command.id))
                 return
@@ -376,9 +389,8 @@ class Engine:
         self._end_stale(command.pid, start)
         before = self.state.version
         peer.start = start
-        ctx = Context(
-            self.clock.now(), self.clock.now_ms(), "client", peer.conn_id, command.pid, start, self.clock.entropy()
-        )
+        now, now_ms, entropy = self.clock.now(), self.clock.now_ms(), self.clock.entropy()
+        ctx = Context(now, now_ms, "client", peer.conn_id, command.pid, start, entropy, child)
         step = self._reduce(command, ctx)
         if not isinstance(step.reply, Welcome):
             self._answer(peer, command.id, step)
@@ -396,18 +408,24 @@ class Engine:
         old = self._by_pid.get(pid)
         if old is None:
             return
-        old.read_now()
-        while (old.inbox or old.connection.waiting) and not old.leaving and (old.ended_input or self._may_take(old)):
-            if old.inbox:
-                self._handle(old, old.inbox.popleft())
-            else:
-                old.inbox.extend(old.connection.take())  # nothing, where all its lines are blank
+        self._drain(old)
         is_another = start is not None and old.start is not None and start != old.start
         if not old.leaving and (old.ended_input or is_another):
             if old.is_rendering:
                 self._commit_and_tell()
                 self.hub.pump(old)
             self._depart(old)
+
+    def _drain(self, peer: Peer) -> None:
+        """Carry out what it sent and the kernel holds; all of it, where its input has ended."""
+        peer.read_now()
+        while (
+            (peer.inbox or peer.connection.waiting) and not peer.leaving and (peer.ended_input or self._may_take(peer))
+        ):
+            if peer.inbox:
+                self._handle(peer, peer.inbox.popleft())
+            else:
+                peer.inbox.extend(peer.connection.take())  # nothing, where all its lines are blank
 
     def _welcome(self, peer: Peer, command: c.Register, reply: Welcome) -> None:
         """The registration stands. Without a subscription of its own, its events come first; with one, after
@@ -441,18 +459,42 @@ class Engine:
         self._put(peer, Due(before, lines))
         self._close(peer, before)
 
-    def _depart(self, peer: Peer) -> None:
+    def _depart(self, peer: Peer, end: SyntheticGoodbye = DISCONNECTED) -> None:
         """Its input ended: a synthetic goodbye if it was registered, and what it was due before that goes out."""
         before = self.state.version
-        self._say_goodbye_for(peer, "disconnected")
+        self._say_goodbye_for(peer, end)
         self._close(peer, before)
 
-    def _say_goodbye_for(self, peer: Peer, reason: Literal["disconnected", "evicted"]) -> None:
+    def _say_goodbye_for(self, peer: Peer, end: SyntheticGoodbye) -> None:
         """The synthetic goodbye, if there is a registration that it ends."""
         if peer.pid is not None:
             ctx = self._context("launcher", peer)
             self._forget(peer, peer.pid)
-            self._reduce(SyntheticGoodbye(reason), ctx)
+            self._reduce(end, ctx)
+
+    def _awaits_exit(self, peer: Peer) -> bool:
+        """Whether its goodbye waits for the exit status of a child of ours, which says more (section 3.5)."""
+        if peer.exit_wait_is_over or self._supervision is None or peer.pid is None:
+            return False
+        if not any(child.pid == peer.pid for child in self.state.children.values()):
+            return False
+        self._loop.call_later(EXIT_STATUS_S, self._stop_awaiting, peer)
+        peer.exit_wait_is_over = True  # asked once; the status, or the timer, wakes it
+        return True
+
+    def _stop_awaiting(self, peer: Peer) -> None:
+        if not peer.leaving:
+            self.wake(peer)
+
+    def _end_registration(self, exited: ChildExited) -> None:
+        """A child's process is gone: so is its registration, after what it had sent."""
+        peer = self._by_pid.get(exited.pid)
+        if peer is None or peer.leaving:
+            return
+        self._drain(peer)
+        if not peer.leaving:
+            by_signal = exited.code is not None and exited.code < 0
+            self._depart(peer, SyntheticGoodbye("signaled" if by_signal else "exited", exited.code))
 
     def _forget(self, peer: Peer, pid: int | None) -> None:
         peer.pid = None

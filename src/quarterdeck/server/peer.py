@@ -55,6 +55,7 @@ class Peer(Subscriber, asyncio.Protocol):
         "conn_id",
         "connection",
         "ended_input",
+        "exit_wait_is_over",
         "gone",
         "inbox",
         "is_rendering",
@@ -85,6 +86,7 @@ class Peer(Subscriber, asyncio.Protocol):
         self._linger: asyncio.TimerHandle | None = None
         self._linger_s = linger_s
         self._reading_paused = False
+        self.exit_wait_is_over = False  # its end was held back for an exit status, and is not again
 
     # --- the transport calls these
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from quarterdeck.core.state import State
-from quarterdeck.core.step import Context, Input, JournalReported
+from quarterdeck.core.step import Context, Effect, Input, JournalReported
 from quarterdeck.log.history import History
 from quarterdeck.server.peer import Peer
 from quarterdeck.wire.connection import Refusal
@@ -32,6 +32,14 @@ class Journal(Protocol):
 
     def commit(self) -> None:
         """Keep what was recorded since the last commit."""
+        ...
+
+
+class Supervision(Protocol):
+    """Who carries out what concerns children."""
+
+    def act(self, effect: Effect) -> bool:
+        """Carry out an effect, if it concerns a child; whether it does."""
         ...
 
 

@@ -14,6 +14,7 @@ import os
 import socket
 import struct
 import sys
+from collections.abc import Iterator
 from typing import NamedTuple
 
 _LINUX_UCRED = struct.Struct("iII")  # struct ucred: pid, uid, gid; unix(7)
@@ -57,6 +58,18 @@ def start_time(pid: int) -> int | None:
     """
     found = _parent_and_start(pid)
     return None if found is None else found[1]
+
+
+def lineage(pid: int, *, depth_max: int = 256) -> Iterator[tuple[int, int | None]]:
+    """Give the process and then its ancestors, each with its start time (None where it is gone), from child to parent."""
+    found = _parent_and_start(pid)
+    yield pid, None if found is None else found[1]
+    for _ in range(depth_max):
+        if found is None or found[0] <= 1:
+            return
+        pid = found[0]
+        found = _parent_and_start(pid)
+        yield pid, None if found is None else found[1]
 
 
 def is_or_descends(pid: int, ancestor: int, *, depth_max: int = 256) -> bool:

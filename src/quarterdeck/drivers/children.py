@@ -1,0 +1,390 @@
+"""The launcher's end of the guard: carries out what the reducer wants of children, and reports what becomes of them.
+
+Rules: it decides nothing. The guard is started when it is first needed, and again if it was killed: then what its
+children left behind is ended here. Ready is looked for from the moment a program begins until the reducer has heard:
+its port is tried, its lines are read by the guard, its probe is a child of the guard too, so that none of it leaks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Protocol, cast
+
+from msgspec import Struct
+
+from quarterdeck.core.step import (
+    ChildAdopted,
+    ChildExited,
+    ChildProbed,
+    ChildSpawned,
+    ChildSpawnFailed,
+    Observation,
+)
+from quarterdeck.drivers import descendants, guard_door
+from quarterdeck.drivers import guard_wire as wire
+from quarterdeck.errors import Unsupported
+from quarterdeck.schema.types import ReadyKind
+
+PROBE_EVERY_S: Final = 0.1
+"""Between two tries of a port."""
+EXEC_EVERY_S: Final = 0.5
+"""Between the end of one probe command and the start of the next."""
+EXEC_TIMEOUT_S: Final = 10.0
+"""For one run of a probe command; then it is killed, and tried again."""
+HELLO_TIMEOUT_S: Final = 5.0
+_PROBE: Final = " (probe)"
+"""Behind a child's name: its probe, a child of the guard that the reducer never hears of. No name has a space."""
+
+
+class Program(Struct, frozen=True):
+    """What is needed to run one child. `env` is its whole environment; `revision` is another one after any change."""
+
+    name: str
+    argv: tuple[str, ...]
+    cwd: str
+    env: dict[str, str]
+    ready: ReadyKind
+    port: int | None
+    log: str | None
+    exec: tuple[str, ...]
+    memory_max: int | None
+    log_path: str | None
+    log_bytes_max: int
+    log_kept: int
+    revision: str
+
+
+class Owner(Protocol):
+    """Who is told: the server."""
+
+    def observe(self, observation: Observation) -> None:
+        """Something became of a child."""
+        ...
+
+    def trouble(self, what: str) -> None:
+        """A person should know."""
+        ...
+
+
+class Children:
+    """One guard and its children. `open_files` is the soft limit of open files that children get."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, owner: Owner, *, open_files: int | None) -> None:
+        self._loop = loop
+        self._owner = owner
+        self._open_files = open_files
+        self._programs: dict[str, Program] = {}
+        self._policy = wire.Policy("kill")
+        self._link: _Link | None = None
+        self._orphans: asyncio.Task[None] | None = None
+        self._guard: subprocess.Popen[bytes] | None = None  # none where it was another launcher's
+        self._living: dict[str, tuple[int, int]] = {}  # name: pid, start
+        self._probes: dict[str, asyncio.TimerHandle | asyncio.Task[None]] = {}
+
+    # --- configuration
+
+    def configure(self, programs: Mapping[str, Program], policy: str, socket_path: Path) -> None:
+        """What children there are from now on, and what becomes of them when the launcher is killed."""
+        self._programs = dict(programs)
+        self._policy = wire.Policy(policy, str(socket_path))
+        if self._link is not None:
+            self._link.send(self._policy)
+
+    def start(self) -> None:
+        """Start the guard, so that it is there when it is needed. Raises: Unsupported, OSError."""
+        if self._link is None:
+            ours, self._guard = _started_guard()
+            self._link = _Link(self._loop, self, ours)
+            self._link.send(self._policy)
+
+    def take_over(self, socket_path: Path) -> list[ChildAdopted]:
+        """The children of an earlier launcher whose guard lived on; empty where there is none.
+
+        Blocks until that guard has told of them, for a few seconds at most.
+        """
+        try:
+            door = guard_door.connect(str(socket_path))
+            if door is None:
+                return []
+            self._link, hello = _Link.taken_over(self._loop, self, door)
+        except (OSError, ValueError) as error:
+            self._owner.trouble(f"an earlier launcher's guard could not be taken over: {error}")
+            return []
+        adopted: list[ChildAdopted] = []
+        for child in hello.children:
+            self._living[child.name] = (child.pid, child.start)
+            if child.released:
+                adopted.append(ChildAdopted(child.name, child.pid, child.start))
+            else:  # it was held when its launcher died, and nobody has heard of it
+                self._link.send(wire.Kill(child.name, child.pid))
+        return adopted
+
+    # --- what the reducer wants
+
+    def spawn(self, name: str, attempt: int) -> None:
+        """Make a child's process, held at its gate."""
+        program = self._programs.get(name)
+        if program is None:
+            self._owner.observe(ChildSpawnFailed(name, "it is not configured any more"))
+            return
+        try:
+            self.start()
+        except (OSError, Unsupported) as error:
+            self._owner.observe(ChildSpawnFailed(name, f"the guard cannot be started: {error}"))
+            return
+        self._send(
+            wire.Spawn(
+                name,
+                program.argv,
+                program.cwd,
+                program.env,
+                self._open_files,
+                program.memory_max,
+                program.log_path,
+                program.log_bytes_max,
+                program.log_kept,
+                program.ready == "log",
+                program.revision,
+                attempt,
+            )
+        )
+
+    def release(self, name: str, pid: int) -> None:
+        """Let a child's program begin."""
+        self._send(wire.Release(name, pid))
+        program = self._programs.get(name)
+        if program is None:
+            return
+        if program.ready == "port" and program.port is not None:
+            self._probes[name] = self._loop.create_task(self._try_port(name, pid, program.port))
+        elif program.ready == "exec":
+            self._run_probe(name)
+
+    def ready(self, name: str, pid: int) -> None:
+        """The child is ready: nothing looks for it any more."""
+        self._stop_probe(name)
+        self._send(wire.Ready(name, pid))
+
+    def signal(self, name: str, pid: int | None, signal: str) -> None:
+        """Ask a child to end."""
+        self._stop_probe(name)
+        self._send(wire.Signal(name, pid, signal))
+
+    def kill(self, name: str, pid: int | None) -> None:
+        """Kill a child and all that descends from it."""
+        self._stop_probe(name)
+        self._send(wire.Kill(name, pid))
+
+    async def end(self) -> None:
+        """Kill what is left, and let the guard end."""
+        for name in list(self._probes):
+            self._stop_probe(name)
+        if self._link is not None:
+            link, self._link = self._link, None
+            await link.end()
+        await self._reap_guard()
+
+    async def _reap_guard(self) -> None:
+        """Let the system forget the guard's process, which has closed its connection."""
+        if self._guard is not None:
+            guard, self._guard = self._guard, None
+            await asyncio.to_thread(guard.wait)
+
+    def _send(self, request: wire.Request) -> None:
+        if self._link is not None:
+            self._link.send(request)
+
+    # --- what the guard reports
+
+    def reported(self, report: wire.Report) -> None:
+        """One report of the guard's."""
+        match report:
+            case wire.Spawned(name, pid, start):
+                if name.endswith(_PROBE):
+                    self._send(wire.Release(name, pid))
+                    return
+                self._living[name] = (pid, start)
+                self._owner.observe(ChildSpawned(name, pid, start))
+            case wire.SpawnFailed(name, why):
+                if not self._probe_ended(name, None, why):
+                    self._owner.observe(ChildSpawnFailed(name, why))
+            case wire.Exited(name, pid, code):
+                if self._probe_ended(name, code, None):
+                    return
+                self._stop_probe(name)
+                self._living.pop(name, None)
+                output = report.output or None
+                self._owner.observe(ChildExited(name, pid, code, report.oom, report.why, output, report.escaped))
+            case wire.Line(name, pid, text):
+                self._look_at(name, pid, text)
+            case wire.Trouble(name, why):
+                self._owner.trouble(f"{name}: {why}" if name else why)
+            case wire.Hello():
+                pass
+
+    def lost(self, mark: str) -> None:
+        """The guard is gone, and did not say why: what is left of its children is ended, then reported."""
+        self._link = None
+        for name in list(self._probes):
+            self._stop_probe(name)
+        self._owner.trouble("the guard was killed; its children are ended, and it is started again when it is needed")
+        living, self._living = self._living, {}
+        self._orphans = self._loop.create_task(self._end_orphans(living, mark))
+
+    async def _end_orphans(self, living: dict[str, tuple[int, int]], mark: str) -> None:
+        await self._reap_guard()
+        roots = dict(living.values())
+        killed = await asyncio.to_thread(descendants.kill_left_behind, roots, mark)
+        for place, (name, (pid, _)) in enumerate(living.items()):
+            escaped = tuple(killed) if place == 0 else ()
+            self._owner.observe(ChildExited(name, pid, None, False, "the guard was killed", None, escaped))
+
+    # --- ready
+
+    async def _try_port(self, name: str, pid: int, port: int) -> None:
+        while True:  # another program's port tells nobody when it opens
+            if await _is_open(port):
+                break
+            await asyncio.sleep(PROBE_EVERY_S)
+        self._owner.observe(ChildProbed(name, pid))
+
+    def _look_at(self, name: str, pid: int, text: str) -> None:
+        program = self._programs.get(name)
+        if program is None or program.log is None:
+            return
+        if re.search(program.log, text):
+            self._owner.observe(ChildProbed(name, pid))
+
+    def _run_probe(self, name: str) -> None:
+        """Start the command that tells whether a child is ready."""
+        program = self._programs.get(name)
+        if program is not None and name in self._living:
+            self._send(wire.Spawn(name + _PROBE, program.exec, program.cwd, program.env, self._open_files))
+            self._probes[name] = self._loop.call_later(EXEC_TIMEOUT_S, self._give_up_probe, name)
+
+    def _give_up_probe(self, name: str) -> None:
+        self._send(wire.Kill(name + _PROBE, None))
+
+    def _probe_ended(self, probe: str, code: int | None, why: str | None) -> bool:
+        """Whether it was a probe that ended."""
+        if not probe.endswith(_PROBE):
+            return False
+        name = probe.removesuffix(_PROBE)
+        if name not in self._probes:
+            return True
+        self._stop_probe(name, is_over=True)
+        living = self._living.get(name)
+        if why is not None:
+            self._owner.trouble(f"{name}: its probe cannot be run: {why}")
+        if code == 0 and living is not None:
+            self._owner.observe(ChildProbed(name, living[0]))
+        elif living is not None:
+            self._probes[name] = self._loop.call_later(EXEC_EVERY_S, self._run_probe, name)
+        return True
+
+    def _stop_probe(self, name: str, *, is_over: bool = False) -> None:
+        probe = self._probes.pop(name, None)
+        if probe is not None:
+            probe.cancel()
+            if not is_over:
+                self._send(wire.Kill(name + _PROBE, None))
+
+
+class _Link(asyncio.Protocol):
+    """The connection to one guard; keeps what is sent before it is up."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, owner: Children, sock: socket.socket) -> None:
+        self._owner = owner
+        self._buffer = wire.LineBuffer()
+        self._transport: asyncio.Transport | None = None
+        self._early = bytearray()
+        self._mark = ""
+        self._is_ending = False
+        self._gone = loop.create_future()
+        sock.setblocking(False)
+        self._opening = loop.create_task(self._open(loop, sock))
+
+    async def _open(self, loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
+        await loop.create_connection(lambda: self, sock=sock)
+
+    @classmethod
+    def taken_over(
+        cls, loop: asyncio.AbstractEventLoop, owner: Children, sock: socket.socket
+    ) -> tuple[_Link, wire.Hello]:
+        """A link over a connection whose guard says hello first. Raises: ValueError, OSError (TimeoutError)."""
+        sock.settimeout(HELLO_TIMEOUT_S)
+        buffer = wire.LineBuffer()
+        lines: list[bytes] = []
+        while not lines:
+            received = sock.recv(1 << 16)
+            if not received:
+                raise ValueError("it closed the connection")
+            lines = buffer.feed(received)
+        hello = wire.report_of(lines[0])
+        if not isinstance(hello, wire.Hello):
+            raise ValueError(f"it did not say hello but {hello}")
+        link = cls(loop, owner, sock)
+        link._buffer = buffer
+        link._mark = hello.mark
+        for line in lines[1:]:
+            loop.call_soon(owner.reported, wire.report_of(line))
+        return link, hello
+
+    def send(self, request: wire.Request) -> None:
+        if self._transport is None:
+            self._early += wire.encode(request)
+        else:
+            self._transport.write(wire.encode(request))
+
+    async def end(self) -> None:
+        self._is_ending = True
+        self.send(wire.End())
+        await self._gone
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        if self._early:
+            self._transport.write(bytes(self._early))
+
+    def data_received(self, data: bytes) -> None:
+        for line in self._buffer.feed(data):
+            report = wire.report_of(line)
+            if isinstance(report, wire.Hello):
+                self._mark = report.mark
+            self._owner.reported(report)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self._gone.done():
+            self._gone.set_result(None)
+        if not self._is_ending:
+            self._owner.lost(self._mark)
+
+
+def _started_guard() -> tuple[socket.socket, subprocess.Popen[bytes]]:
+    """Our end of the connection to a new guard, and its process. Raises: Unsupported, OSError."""
+    if not hasattr(socket, "AF_UNIX"):
+        raise Unsupported("children need a system with Unix sockets; on Windows the guard is not there yet")
+    ours, theirs = socket.socketpair()
+    with theirs:
+        options: dict[str, Any] = {"pass_fds": (theirs.fileno(),)}
+        guard = subprocess.Popen(
+            wire.guard_command(theirs.fileno()), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, **options
+        )
+    return ours, guard
+
+
+async def _is_open(port: int) -> bool:
+    """Whether somebody listens at a port of this machine, by IPv4 or IPv6."""
+    for host in ("127.0.0.1", "::1"):
+        try:
+            _, writer = await asyncio.open_connection(host, port)
+        except OSError:
+            continue
+        writer.close()
+        return True
+    return False

@@ -1,0 +1,149 @@
+"""Supervisor: the configured processes of one launcher, between the reducer's effects and the driver with the guard.
+
+It turns the configuration into plans for the reducer and programs for the driver, and knows whose child a process is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from quarterdeck.core.step import (
+    ChildrenConfigured,
+    Effect,
+    KillChild,
+    Observation,
+    ReadyChild,
+    ReleaseChild,
+    SignalChild,
+    SpawnChild,
+)
+from quarterdeck.deckfile import DeckFile, ProcessSpec
+from quarterdeck.drivers.children import Children, Program
+from quarterdeck.server.plans import plans_of, revision_of
+
+log = logging.getLogger("quarterdeck.server")
+
+GUARD_SOCKET: Final = "guard.sock"
+LOGS_FOLDER: Final = "logs"
+
+
+class Supervisor:
+    """The children of one launcher. `reads` reads the configuration anew; `observe` feeds the engine."""
+
+    def __init__(
+        self,
+        deck: DeckFile,
+        folder: Path,
+        endpoint: str,
+        *,
+        reads: Callable[[], DeckFile],
+        open_files: int | None = None,
+    ) -> None:
+        self._folder = folder
+        self._endpoint = endpoint
+        self._reads = reads
+        self._deck = deck
+        self._observe: Callable[[Observation], None] = _nobody
+        self._open_files = open_files
+
+    def begin(self, loop: asyncio.AbstractEventLoop, observe: Callable[[Observation], None]) -> None:
+        """Feed the engine its first inputs: what is configured, and which of it is alive already."""
+        self._observe = observe
+        self._driver = Children(loop, self, open_files=self._open_files)
+        self._configure(self._deck)
+        adopted = self._driver.take_over(self._folder / GUARD_SOCKET)
+        if adopted:
+            names = ", ".join(child.name for child in adopted)
+            log.warning("took over the children of an earlier launcher: %s", names)
+        else:
+            self._driver.start()
+        observe(ChildrenConfigured(plans_of(self._deck.processes)))
+        for child in adopted:
+            observe(child)
+
+    def reload(self) -> None:
+        """Read the configuration anew, and feed what it says now. A wrong one is told, and changes nothing."""
+        try:
+            deck = self._reads()
+        except Exception as error:
+            log.error("the configuration was not reloaded: %s", error)
+            return
+        self._configure(deck)
+        self._observe(ChildrenConfigured(plans_of(deck.processes)))
+        log.info("the configuration was reloaded: %d processes", len(deck.processes))
+
+    def _configure(self, deck: DeckFile) -> None:
+        self._deck = deck
+        programs = {spec.name: self._program(spec) for spec in deck.processes}
+        self._driver.configure(programs, deck.on_launcher_death, self._folder / GUARD_SOCKET)
+
+    def _program(self, spec: ProcessSpec) -> Program:
+        logs = self._folder / LOGS_FOLDER
+        logs.mkdir(mode=0o700, exist_ok=True)
+        return Program(
+            name=spec.name,
+            argv=spec.command,
+            cwd=spec.cwd,
+            env=self._environ(spec.env),
+            ready=spec.ready.kind,
+            port=spec.ready.port,
+            log=spec.ready.log,
+            exec=spec.ready.exec,
+            memory_max=spec.memory_max,
+            log_path=str(logs / f"{spec.name}.log"),
+            log_bytes_max=spec.log_max,
+            log_kept=spec.log_files,
+            revision=revision_of(spec),
+        )
+
+    def _environ(self, configured: Mapping[str, str]) -> dict[str, str]:
+        return {**os.environ, **configured, "QUARTERDECK_ENDPOINT": self._endpoint}
+
+    # --- the engine asks
+
+    def act(self, effect: Effect) -> bool:
+        """Carry out an effect that concerns a child; whether it does."""
+        match effect:
+            case SpawnChild(name, attempt):
+                self._driver.spawn(name, attempt)
+            case ReleaseChild(name, pid):
+                self._driver.release(name, pid)
+            case ReadyChild(name, int(pid)):
+                self._driver.ready(name, pid)
+            case SignalChild(name, pid, number):
+                self._driver.signal(name, pid, number)
+            case KillChild(name, pid):
+                self._driver.kill(name, pid)
+            case _:
+                return False
+        return True
+
+    async def end(self) -> None:
+        """No child is left to wait for: let the guard end."""
+        await self._driver.end()
+
+    def exit_code(self, codes: Mapping[str, int | None]) -> int:
+        """What the launcher's own exit code is, by `exit_from` and the last exit code of each child."""
+        code = codes.get(self._deck.exit_from or "")
+        if code is None:
+            return 0
+        return code if code >= 0 else 128 - code
+
+    # --- the driver tells
+
+    def observe(self, observation: Observation) -> None:
+        """Something became of a child."""
+        self._observe(observation)
+
+    def trouble(self, what: str) -> None:
+        """A person should know."""
+        log.warning("%s", what)
+
+
+def _nobody(observation: Observation) -> None:
+    """Before the engine is there, nothing is reported."""
