@@ -1,6 +1,7 @@
 """Write the tables of the documentation from the sources: settings, limits, every line of the protocol, every state.
 
-    python scripts/generate_docs.py            write docs/limits.md and docs/protocol-tables.md
+    python scripts/generate_docs.py            write docs/limits.md, docs/protocol-tables.md and the tables of keys in
+                                               docs/processes.md
     python scripts/generate_docs.py --check    only say whether they are current (exit code 1 if not)
 
 A test does the latter. What a table says comes from the code: bounds from the types, words from the docstrings, states
@@ -21,11 +22,16 @@ from msgspec import inspect
 from quarterdeck.config import Config, describe
 from quarterdeck.core.lifecycle import NEXT
 from quarterdeck.core.reducer import ROLES
+from quarterdeck.deckfile.complaints import expected
+from quarterdeck.deckfile.tables import DeckTable, ProcessTable, keys_of
 from quarterdeck.schema import commands, events, replies, types
 from quarterdeck.wire.connection import ADMITTED, CLASSES, Phase
 
 FOLDER: Final = Path(__file__).parent.parent / "docs"
 NOTICE: Final = "<!-- Written by scripts/generate_docs.py from the sources; changes made here are lost. -->"
+KEYS_NOTICE: Final = (
+    "<!-- The tables down to the next heading are written by scripts/generate_docs.py; changes made here are lost. -->"
+)
 
 REPLY_OF: Final[dict[type, str]] = {
     commands.Register: "`registered`",
@@ -156,7 +162,26 @@ def tables_page() -> str:
     )
 
 
-PAGES: Final[dict[str, Callable[[], str]]] = {"limits.md": limits_page, "protocol-tables.md": tables_page}
+def processes_page() -> str:
+    """docs/processes.md: as it is, with the tables of keys written anew."""
+    written = (FOLDER / "processes.md").read_text(encoding="utf-8")
+    before, after = written.split(KEYS_NOTICE)
+    tables = (
+        "### `[process.NAME]`",
+        "A name has 1 to 64 letters, digits, `_`, `-` and `.`, and begins with none of the last two.",
+        _keys_table(ProcessTable, without=()),
+        "### `[quarterdeck]`",
+        "Every [setting](limits.md#settings), every [limit](limits.md#limits) in `[quarterdeck.limits]`, and:",
+        _keys_table(DeckTable, without=Config.__struct_fields__),
+    )
+    return before + "\n\n".join([KEYS_NOTICE, *tables]) + "\n" + after[after.index("\n## ") :]
+
+
+PAGES: Final[dict[str, Callable[[], str]]] = {
+    "limits.md": limits_page,
+    "protocol-tables.md": tables_page,
+    "processes.md": processes_page,
+}
 
 
 # --- rows
@@ -167,6 +192,27 @@ def _command_row(kind: type[msgspec.Struct]) -> tuple[str, ...]:
     who = "first" if kind is commands.Register else ", ".join(ROLES.get(kind, ("any",)))
     # What follows a semicolon in a command's docstring is for whoever reads the launcher's code.
     return (f"`{_tag(kind)}`", _first_words(kind).partition(";")[0], _members(kind, without=("id",)), who, reply)
+
+
+def _keys_table(table: type[msgspec.Struct], without: Sequence[str]) -> str:
+    members = {member.name: member for member in msgspec.structs.fields(table)}
+    rows = (
+        (f"`{name}`", _default(members[name]), expected(key.hint), key.what)
+        for name, key in keys_of(table).items()
+        if name not in without
+    )
+    return _table(("key", "default", "value", "what it is"), rows)
+
+
+def _default(member: msgspec.structs.FieldInfo) -> str:
+    """A default as a TOML file would write it."""
+    if member.default_factory is not msgspec.NODEFAULT:
+        return "`{}`"
+    if member.default is msgspec.NODEFAULT:
+        return "*required*"
+    if member.default is msgspec.UNSET:
+        return "none"
+    return f"`{msgspec.json.encode(member.default).decode().removesuffix('.0')}`"
 
 
 def _values(key: str) -> str:

@@ -35,7 +35,13 @@ class QuarterdeckError(Exception):
 
 
 class ConfigError(QuarterdeckError):
-    """Raised when a setting, a limit or an argument is wrong. The message names it and what was expected."""
+    """Raised when a setting, a limit, an argument or a file of settings is wrong. The message names it and what was
+    expected; `lines` are its sentences, one a fault, where a file has several.
+    """
+
+    def __init__(self, *lines: str) -> None:
+        self.lines = lines
+        super().__init__("; ".join(lines))
 
 
 class ProtocolError(QuarterdeckError):

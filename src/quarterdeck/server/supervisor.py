@@ -30,6 +30,7 @@ log = logging.getLogger("quarterdeck.server")
 
 GUARD_SOCKET: Final = "guard.sock"
 LOGS_FOLDER: Final = "logs"
+OF_A_CHILD: Final = ("QUARTERDECK_CHILD", "QUARTERDECK_TREE", "QUARTERDECK_USER_DATA")
 
 
 class Supervisor:
@@ -102,7 +103,9 @@ class Supervisor:
         )
 
     def _environ(self, configured: Mapping[str, str]) -> dict[str, str]:
-        return {**os.environ, **configured, "QUARTERDECK_ENDPOINT": self._endpoint}
+        """The launcher's own, without what another launcher gave it for itself; the configured; and the address."""
+        inherited = {name: value for name, value in os.environ.items() if name not in OF_A_CHILD}
+        return {**inherited, **configured, "QUARTERDECK_ENDPOINT": self._endpoint}
 
     # --- the engine asks
 

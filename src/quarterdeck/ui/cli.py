@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from quarterdeck.errors import QuarterdeckError
+from quarterdeck.errors import ConfigError, QuarterdeckError
 from quarterdeck.ui.exits import Exit, Failure, failure_of
 from quarterdeck.ui.screen import close_quietly
 from quarterdeck.ui.text import safe
@@ -31,6 +31,10 @@ def main(args: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has seen enough
         close_quietly(sys.stdout)
         return Exit.DONE
+    except ConfigError as error:
+        for line in error.lines:  # a file has them one a line
+            _complain(line, Exit.USAGE)
+        return Exit.USAGE
     except (Failure, QuarterdeckError) as error:
         failure = error if isinstance(error, Failure) else failure_of(error)
         return _complain(str(failure), failure.code)

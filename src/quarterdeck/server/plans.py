@@ -1,0 +1,53 @@
+"""Plans: what the reducer needs of each process of a quarterdeck.toml, and whether it restarts when that changes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+from msgspec import structs
+
+from quarterdeck.core.state import ChildPlan
+from quarterdeck.deckfile import ProcessSpec
+
+REVISION_CHARACTERS: Final = 16
+"""64 bits of the hash: enough to tell two states of one process apart."""
+
+
+def plans_of(specs: Iterable[ProcessSpec]) -> tuple[ChildPlan, ...]:
+    """A plan for each process, in their order."""
+    return tuple(map(plan_of, specs))
+
+
+def plan_of(spec: ProcessSpec) -> ChildPlan:
+    """What the reducer needs of one process."""
+    return ChildPlan(
+        name=spec.name,
+        kind=spec.kind,
+        after=spec.after,
+        ready=spec.ready.kind,
+        ready_timeout_ms=spec.ready_timeout_ms,
+        restart=spec.restart,
+        backoff_ms=spec.backoff_ms,
+        backoff_max_ms=spec.backoff_max_ms,
+        stable_ms=spec.stable_ms,
+        restarts_max=spec.restarts_max,
+        restarts_window_ms=spec.restarts_window_ms,
+        stop_signal=spec.stop_signal,
+        stop_grace_ms=spec.stop_grace_ms,
+        optional=spec.optional,
+        autostart=spec.autostart,
+        revision=revision_of(spec),
+    )
+
+
+def revision_of(spec: ProcessSpec) -> str:
+    """A hash of everything that is configured of a process but `after`, whatever the order of its tables.
+
+    `after` is no part of it: it decides when a process starts, and one that runs is past that. So a reload that only
+    adds a replica of what others come after restarts none of them.
+    """
+    encoded = msgspec.msgpack.encode(structs.replace(spec, after=()), order="deterministic")
+    return hashlib.sha256(encoded).hexdigest()[:REVISION_CHARACTERS]
