@@ -70,6 +70,7 @@ LAYERS = {
     "errors": Layer(),
     "schema": Layer(_names("errors"), _names("msgspec"), never=NO_JSON),
     "config": Layer(_names("errors schema"), _names("msgspec platformdirs"), never=NO_JSON),
+    "deckfile": Layer(_names("errors schema config"), _names("msgspec"), never=NO_JSON),
     "core": Layer(_names("schema errors"), _names("msgspec"), PURE, never=NO_JSON),
     "wire": Layer(_names("schema errors"), _names("msgspec"), never=NO_JSON | _names("asyncio socket")),
     "log": Layer(_names("errors")),
@@ -79,12 +80,12 @@ LAYERS = {
     ),
     "client": Layer(_names("schema wire transport errors core.mirror"), _names("msgspec psutil uvloop"), never=NO_JSON),
     "server": Layer(
-        _names("errors schema config core wire log transport drivers"),
+        _names("errors schema config deckfile core wire log transport drivers"),
         _names("msgspec platformdirs prometheus_client psutil structlog uvloop"),
         never=NO_JSON,
     ),
     "ui": Layer(
-        _names("client schema errors config"),
+        _names("client schema errors config deckfile"),
         _names("click msgspec platformdirs psutil rich starlette structlog textual uvicorn uvloop"),
     ),
     "bridges": Layer(_names("client schema errors config"), _names("click msgspec nats structlog uvloop")),
@@ -108,13 +109,37 @@ FILES = {
     "client/blocking.py": FileRule(never=_names("asyncio uvloop client.aio")),
     # The command line, one file a command: it starts launchers and reads their journals, but `ping` pays for neither.
     "ui/cli.py": FileRule(lazily=_names("server.daemon server.history server.replay")),
-    "ui/commands": FileRule(lazily=_names("server.daemon server.history server.replay")),
+    "ui/commands": FileRule(
+        lazily=_names(
+            "server.causes server.crashes server.daemon server.history server.portable server.replay server.runs "
+            "server.selection"
+        )
+    ),
+    "ui/looking_back.py": FileRule(lazily=_names("server.history")),
 }
 
 # One driver, several files: they may import each other and what all witnesses share, but no other driver.
 _X11 = FileRule(ours=_names("drivers.witness drivers.x11_display drivers.x11_looks drivers.x11_watch"))
 FILES |= dict.fromkeys(
     ("drivers/x11.py", "drivers/x11_display.py", "drivers/x11_looks.py", "drivers/x11_watch.py"), _X11
+)
+# The guard, and the launcher's end of it.
+_GUARD = FileRule(
+    ours=_names(
+        "drivers.child_output drivers.descendants drivers.guard drivers.guard_child drivers.guard_door "
+        "drivers.guard_limits drivers.guard_link drivers.guard_wire"
+    )
+)
+FILES |= dict.fromkeys(
+    (
+        "drivers/children.py",
+        "drivers/descendants.py",
+        "drivers/guard.py",
+        "drivers/guard_child.py",
+        "drivers/guard_link.py",
+        "drivers/guard_start.py",
+    ),
+    _GUARD,
 )
 _WIN32 = FileRule(ours=_names("drivers.witness drivers.win32_calls"))
 FILES |= dict.fromkeys(("drivers/win32.py", "drivers/win32_calls.py"), _WIN32)
@@ -124,6 +149,7 @@ WITHOUT_ASYNCIO = (
     "errors",
     "version",
     "config",
+    "deckfile",
     "schema",
     "core.reducer",
     "wire.codec",

@@ -11,6 +11,7 @@ import asyncio
 import re
 import socket
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Protocol, cast
@@ -25,10 +26,23 @@ from quarterdeck.core.step import (
     ChildSpawnFailed,
     Observation,
 )
-from quarterdeck.drivers import descendants, guard_door
 from quarterdeck.drivers import guard_wire as wire
 from quarterdeck.errors import Unsupported
 from quarterdeck.schema.types import ReadyKind
+
+if sys.platform == "win32":  # there is no guard yet, so nothing to take over or to clean up
+
+    def connect(path: str) -> socket.socket | None:
+        """Nobody listens."""
+        return None
+
+    def kill_left_behind(roots: Mapping[int, int], mark: str, cgroup: str | None = None) -> list[str]:
+        """Nothing was left behind."""
+        return []
+
+else:
+    from quarterdeck.drivers.descendants import kill_left_behind
+    from quarterdeck.drivers.guard_door import connect
 
 PROBE_EVERY_S: Final = 0.1
 """Between two tries of a port."""
@@ -108,7 +122,7 @@ class Children:
         Blocks until that guard has told of them, for a few seconds at most.
         """
         try:
-            door = guard_door.connect(str(socket_path))
+            door = connect(str(socket_path))
             if door is None:
                 return []
             self._link, hello = _Link.taken_over(self._loop, self, door)
@@ -227,19 +241,19 @@ class Children:
             case wire.Hello():
                 pass
 
-    def lost(self, mark: str) -> None:
+    def lost(self, mark: str, cgroup: str | None) -> None:
         """The guard is gone, and did not say why: what is left of its children is ended, then reported."""
         self._link = None
         for name in list(self._probes):
             self._stop_probe(name)
         self._owner.trouble("the guard was killed; its children are ended, and it is started again when it is needed")
         living, self._living = self._living, {}
-        self._orphans = self._loop.create_task(self._end_orphans(living, mark))
+        self._orphans = self._loop.create_task(self._end_orphans(living, mark, cgroup))
 
-    async def _end_orphans(self, living: dict[str, tuple[int, int]], mark: str) -> None:
+    async def _end_orphans(self, living: dict[str, tuple[int, int]], mark: str, cgroup: str | None) -> None:
         await self._reap_guard()
         roots = dict(living.values())
-        killed = await asyncio.to_thread(descendants.kill_left_behind, roots, mark)
+        killed = await asyncio.to_thread(kill_left_behind, roots, mark, cgroup)
         for place, (name, (pid, _)) in enumerate(living.items()):
             escaped = tuple(killed) if place == 0 else ()
             self._owner.observe(ChildExited(name, pid, None, False, "the guard was killed", None, escaped))
@@ -304,6 +318,7 @@ class _Link(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._early = bytearray()
         self._mark = ""
+        self._cgroup: str | None = None
         self._is_ending = False
         self._gone = loop.create_future()
         sock.setblocking(False)
@@ -330,7 +345,7 @@ class _Link(asyncio.Protocol):
             raise ValueError(f"it did not say hello but {hello}")
         link = cls(loop, owner, sock)
         link._buffer = buffer
-        link._mark = hello.mark
+        link._mark, link._cgroup = hello.mark, hello.cgroup
         for line in lines[1:]:
             loop.call_soon(owner.reported, wire.report_of(line))
         return link, hello
@@ -355,14 +370,14 @@ class _Link(asyncio.Protocol):
         for line in self._buffer.feed(data):
             report = wire.report_of(line)
             if isinstance(report, wire.Hello):
-                self._mark = report.mark
+                self._mark, self._cgroup = report.mark, report.cgroup
             self._owner.reported(report)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self._gone.done():
             self._gone.set_result(None)
         if not self._is_ending:
-            self._owner.lost(self._mark)
+            self._owner.lost(self._mark, self._cgroup)
 
 
 def _started_guard() -> tuple[socket.socket, subprocess.Popen[bytes]]:

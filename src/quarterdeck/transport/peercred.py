@@ -61,7 +61,7 @@ def start_time(pid: int) -> int | None:
 
 
 def lineage(pid: int, *, depth_max: int = 256) -> Iterator[tuple[int, int | None]]:
-    """Give the process and then its ancestors, each with its start time (None where it is gone), from child to parent."""
+    """Give the process and then its ancestors, each with its start time (None where it is gone)."""
     found = _parent_and_start(pid)
     yield pid, None if found is None else found[1]
     for _ in range(depth_max):

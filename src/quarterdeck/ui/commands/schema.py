@@ -17,4 +17,6 @@ def command() -> None:
 
     from quarterdeck.schema.jsonschema import protocol_schema
 
-    standard_output().raw(msgspec.json.format(msgspec.json.encode(protocol_schema()), indent=2))
+    screen = standard_output()
+    for line in msgspec.json.format(msgspec.json.encode(protocol_schema()), indent=2).split(b"\n"):
+        screen.raw(line)
