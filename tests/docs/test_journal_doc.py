@@ -46,12 +46,12 @@ def past() -> Iterator[Crashed]:
 
 @pytest.fixture(scope="module")
 def said(past: Crashed) -> Iterator[str]:
-    """The first line that the next launcher logs; it runs on."""
+    """What the next launcher logs of the crash; it runs on."""
     folder = past.folder
     arguments = ("serve", "--data-dir", str(folder), "--endpoint", str(folder / "l.sock"))
     process = start(*arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     assert process.stderr is not None
-    yield process.stderr.readline()
+    yield next(line for line in process.stderr if "in good order" in line)
     process.terminate()
     process.wait(PATIENCE_S)
     process.stderr.close()

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,10 @@ from tests.server.raw import DEADLINE_S, Raw
 MIB = 1 << 20
 
 
-def serve_command(folder: Path, settings: dict[str, Any]) -> list[str]:
-    """`quarterdeck serve` with its data and its socket in one folder."""
+def serve_command(folder: Path, settings: dict[str, Any], data_dir: Path | None = None) -> list[str]:
+    """`quarterdeck serve` with its data and its socket in one folder, or its data elsewhere."""
     given = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
-    where = ["--data-dir", str(folder), "--endpoint", str(folder / "s.sock")]
+    where = ["--data-dir", str(data_dir or folder), "--endpoint", str(folder / "s.sock")]
     return [sys.executable, "-m", "quarterdeck", "serve", *where, *given]
 
 
@@ -42,7 +42,15 @@ class Growth:
 class Launched:
     """One launcher, from when it listens."""
 
-    def __init__(self, settings: dict[str, Any], folder: Path | None = None) -> None:
+    def __init__(
+        self,
+        settings: dict[str, Any],
+        folder: Path | None = None,
+        *,
+        data_dir: Path | None = None,
+        inside: Sequence[str] = (),
+    ) -> None:
+        """`inside` is a command that becomes the one behind it."""
         self._own = folder is None
         self.folder = folder or short_folder()
         self.address = str(self.folder / "s.sock")
@@ -51,7 +59,10 @@ class Launched:
         self._clients: list[Raw] = []
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                serve_command(self.folder, settings), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log
+                [*inside, *serve_command(self.folder, settings, data_dir)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
             )
         self.pid = self.process.pid
         assert self.process.stdout is not None

@@ -294,6 +294,16 @@ def test_second_process_is_told_pid_version_and_endpoint(place: tuple[Path, str]
         claim.release()
 
 
+def test_who_runs_on_a_folder_is_known_as_long_as_he_holds_it(place: tuple[Path, str]) -> None:
+    data_dir, address = place
+    assert endpoint.current_holder(data_dir) is None
+    claim = Claim.take(data_dir, address, version="1", pid=os.getpid())
+    assert endpoint.current_holder(data_dir) == Holder(os.getpid(), "1", address)
+    claim.release()
+    assert endpoint.current_holder(data_dir) is None, "the file says who held it last, not who holds it"
+    Claim.take(data_dir, address, version="2", pid=os.getpid()).release()  # asking has not kept it locked
+
+
 def test_second_claim_in_the_same_process_fails_at_once(place: tuple[Path, str]) -> None:
     claim = Claim.take(*place, version="1.0", pid=os.getpid())
     with pytest.raises(AlreadyRunning) as refused:

@@ -24,8 +24,11 @@ log = logging.getLogger("quarterdeck.log")
 
 LOOK_EVERY: Final = 64
 """Commits between two looks at how much the journal holds."""
-DROPPED_MIN: Final = 64
-"""Steps dropped with a commit while there is too much, and twice as many as were added: a tenth of a millisecond."""
+LOOK_BYTES: Final = 1 << 20
+"""Bytes between two looks, if these are fewer commits."""
+DROPPED_STEPS: Final = 64
+DROPPED_BYTES: Final = 32 << 10
+"""Dropped with a commit while there is too much, and twice what was added: a tenth of a millisecond."""
 VACUUM_PAGES: Final = 64
 """Free pages given back to the system with a look, while more than a quarter of the file is free."""
 VACUUM_FROM_PAGES: Final = 1024
@@ -34,9 +37,22 @@ LAST_STEPS: Final = 256
 
 STEP_BYTES: Final = 64
 """What a step takes beside its input and its events, about."""
+STEP_BYTES_MIN: Final = 128
+"""The least that a step takes."""
 PAGE_BYTES: Final = 4096
 
 _INSERT: Final = "INSERT INTO steps VALUES (?, ?, ?, ?, ?, ?, ?)"
+# Casts, since a file that was changed may hold anything.
+_AT_MS: Final = "CAST(coalesce(at_ms, 0) AS INTEGER)"
+_OLDEST: Final = (
+    f"SELECT step, CAST(coalesce(version, 0) AS INTEGER), {_AT_MS}, coalesce(length(input) + length(events), 0)"
+    " FROM steps WHERE step < ? ORDER BY step LIMIT ?"
+)
+# A hole behind which nothing was kept before the next one grows.
+_INSERT_HOLE: Final = (
+    "INSERT INTO holes VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (step, run) DO UPDATE SET"
+    " last_version = excluded.last_version, inputs = inputs + excluded.inputs"
+)
 
 
 class Kept(NamedTuple):
@@ -55,6 +71,15 @@ class Retention(NamedTuple):
     age_ms: int
 
 
+class Lost(NamedTuple):
+    """What could not be kept: events up to `last_version`, `inputs` inputs; known at `at_ms`, Unix milliseconds."""
+
+    last_version: int
+    inputs: int
+    at_ms: int
+    why: str
+
+
 class Journal:
     """The one writer of a journal, and the reader of its own run. Made by `open`."""
 
@@ -63,8 +88,10 @@ class Journal:
         self.reader = JournalReader(path, connection)
         self._connection = connection
         self._retention = retention
+        self._file = _identity(path)
         self._mover = WalMover(path, synchronous)
         self._unmoved = 0
+        self._unseen = 0  # bytes since the last look
         self._commits = 0
         self._is_over = False
         self._run = 0
@@ -76,11 +103,7 @@ class Journal:
         self._at_ms = 0
         with told(path):
             self._step = int(connection.execute("SELECT coalesce(max(step), 0) FROM steps").fetchone()[0])
-            self._oldest = int(
-                connection.execute("SELECT coalesce(min(step), ?) FROM steps", (self._step + 1,)).fetchone()[0]
-            )
-            self._at_ms = int(connection.execute("SELECT coalesce(max(at_ms), 0) FROM steps WHERE step = ?",
-                                                 (self._step,)).fetchone()[0])  # fmt: skip
+            self._oldest = int(connection.execute("SELECT coalesce(min(step), 1) FROM steps").fetchone()[0])
         self.newest = 0
         self.floor = 0
 
@@ -90,13 +113,15 @@ class Journal:
     ) -> Journal:
         """Open a journal for writing, or make it. A damaged one is set aside first, with `stamp()` in its name.
 
-        Raises: JournalUnavailable where the file cannot be opened or made.
+        Raises: JournalUnavailable where the file cannot be opened or made; JournalDamaged where a new one is damaged
+        too.
         """
         try:
             return cls._open(path, sync, retention, stamp)
         except JournalDamaged as error:
             aside = set_aside(path, stamp())
-            log.error("the journal is damaged and was set aside as %s: %s", aside, error)
+            log.error("the journal cannot be gone on with; it was set aside as %s, and a new one begins: %s",
+                      aside, error)  # fmt: skip
             return cls._open(path, sync, retention, stamp)
 
     @classmethod
@@ -105,14 +130,16 @@ class Journal:
     ) -> Journal:
         synchronous = sync.upper()
         tail = Tail(path)
+        _make_private(path)
         with told(path):
             connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_MS / 1000, check_same_thread=False)
         try:
             with told(path):
-                _configure(connection, synchronous)
-                tables.prepare(connection)
+                tables.check(connection)  # another program's file is left as it is
                 if tail.frames:
                     _tell_torn(connection, path, tail, stamp)
+                _configure(connection, synchronous)
+                tables.prepare(connection)
             journal = cls(path, connection, synchronous, retention)
             journal._check_end()
         except BaseException:
@@ -121,11 +148,20 @@ class Journal:
         return journal
 
     def _check_end(self) -> None:
-        """The last steps are what was written. Raises: JournalDamaged."""
+        """The last steps are what was written, and belong to the last runs. Raises: JournalDamaged."""
         runs = self.reader.runs()
-        if runs:
-            for _ in self.reader.steps(runs[-1], after=max(runs[-1].first_step - 1, self._step - LAST_STEPS)):
-                pass
+        if (runs[-1].first_step > self._step + 1) if runs else self._step:
+            raise JournalDamaged(f"{self.path}: steps and runs do not fit together")
+        first = self._step - LAST_STEPS
+        for run in runs:
+            if run.last_step > first:
+                for row in self.reader.steps(run, after=max(run.first_step - 1, first)):
+                    self._at_ms = row.at_ms
+
+    @property
+    def follows_a_run(self) -> bool:
+        """Whether steps were kept before this run."""
+        return self._first_step > 1
 
     # --- one run
 
@@ -183,34 +219,56 @@ class Journal:
                 log.debug("rolled back by SQLite already: %s", error)
 
     def checkpoint(self, inputs: int, hash: str, state: bytes | None) -> None:
-        """Keep the state's hash after the newest step, and the state itself. Raises: JournalUnavailable."""
+        """Keep the state's hash after the newest step, and the state itself. Raises: JournalUnavailable,
+        JournalDamaged.
+        """
         with told(self.path):
-            self._connection.execute(
-                "INSERT OR REPLACE INTO checkpoints VALUES (?, ?, ?, ?, ?, ?)",
-                (self._step, self._run, inputs, self.newest, hash, state),
-            )
+            self._keep_state(self.newest, inputs, hash, state)
         self._unmoved += len(state or b"")
 
-    def mark_hole(self, last_version: int, inputs: int, at_ms: int, why: str) -> None:
-        """Say that what came after the newest step, up to `last_version`, was lost. Raises: JournalUnavailable."""
-        with told(self.path):
-            self._connection.execute(
-                "INSERT OR REPLACE INTO holes VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (self._step, self._run, self.newest + 1, last_version, inputs, at_ms, why),
-            )
-        self.newest = self.floor = last_version
+    def mark_hole(self, lost: Lost, inputs: int, hash: str, state: bytes) -> None:
+        """Say that what came after the newest step was lost, and keep the state behind it; both or neither.
+        `inputs` are those of the run, the lost ones included. Raises: JournalUnavailable, JournalDamaged.
+        """
+        at_ms = max(self._at_ms, lost.at_ms)
+        hole = (self._step, self._run, self.newest + 1, lost.last_version, lost.inputs, at_ms, lost.why)
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.execute(_INSERT_HOLE, hole)
+            self._keep_state(lost.last_version, inputs, hash, state)
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._undo()
+            raise ours(self.path, error) from error
+        self._unmoved += len(state)
+        self.newest = self.floor = lost.last_version
+
+    def _keep_state(self, version: int, inputs: int, hash: str, state: bytes | None) -> None:
+        self._connection.execute(
+            "INSERT OR REPLACE INTO checkpoints VALUES (?, ?, ?, ?, ?, ?)",
+            (self._step, self._run, inputs, version, hash, state),
+        )
 
     def lines(self, after: int, to: int, bytes_max: int) -> list[bytes]:
         """This run's events `after`+1…, up to `to` and about `bytes_max`, at least one. `after` is at or above
-        `floor`, `to` at or below `newest`. Raises: JournalDamaged, JournalUnavailable.
+        `floor`, `to` at or below `newest` and above `after`. Raises: JournalDamaged, JournalUnavailable.
         """
         run = self._this_run()
-        step = self.reader.at_version(run, after + 1)
+        first = self.reader.at_version(run, after + 1)
         found: list[bytes] = []
-        for row in self.reader.page(step, run.last_step, bytes_max):
+        next_version, size = after + 1, 0
+        for row in self.reader.steps(run, first - 1, bytes_at_once=bytes_max):
             lines = row.lines
-            first = row.version - len(lines) + 1
-            found.extend(lines[max(0, after + 1 - first) :])
+            passed = next_version - (row.version - len(lines) + 1)
+            if passed < 0:
+                break
+            found.extend(lines[passed:])
+            next_version = row.version + 1
+            size += len(row.input) + len(row.events)
+            if size >= bytes_max or next_version > to:
+                break
+        if not found:
+            raise JournalDamaged(f"{self.path}: event {after + 1} is missing")
         return found[: to - after]
 
     def _this_run(self) -> Run:
@@ -220,50 +278,82 @@ class Journal:
     # --- what goes out at the other end
 
     def _after_commit(self, steps: int, size: int) -> None:
-        self._unmoved += size + STEP_BYTES * steps + PAGE_BYTES
+        size += STEP_BYTES * steps
+        self._unmoved += size + PAGE_BYTES
         if self._unmoved >= WAL_BYTES:
             self._unmoved = 0
             self._mover.move()
+        self._unseen += size
         self._commits += 1
+        if self._is_over or self._commits % LOOK_EVERY == 1 or self._unseen >= LOOK_BYTES:
+            self._shrink(steps, size)
+
+    def _shrink(self, steps: int, size: int) -> None:
+        """Drop some of what is too old or too much, after so much was added. Raises: JournalDamaged."""
+        self._unseen = 0
         try:
-            if self._commits % LOOK_EVERY == 1:
-                self._look()
+            is_too_much, is_too_old = self._look()
+            self._is_over = is_too_much or is_too_old
             if self._is_over:
-                self._drop(2 * steps + DROPPED_MIN)
+                steps_max = DROPPED_STEPS + 2 * steps + size // STEP_BYTES_MIN
+                self._drop(*self._to_drop(steps_max, DROPPED_BYTES + 2 * size, is_too_much))
+                self._is_over = is_too_much or self._oldest_is_too_old()  # else at the next look
         except sqlite3.Error as error:
+            self._undo()
+            wrong = ours(self.path, error)
+            if isinstance(wrong, JournalDamaged):
+                raise wrong from error
             log.debug("nothing was dropped from the journal: %s", error)  # the next commit meets the same, and tells it
 
-    def _look(self) -> None:
-        """See whether there is too much."""
+    def _look(self) -> tuple[bool, bool]:
+        """Whether there is too much, and whether the oldest is too old. Raises: JournalDamaged where the file is gone:
+        what is written to it now, nobody could read.
+        """
+        if _identity(self.path) != self._file:
+            raise JournalDamaged(f"{self.path}: it was removed, or another file stands in its place")
         pages, free, page_bytes = (
             int(self._connection.execute(f"PRAGMA {name}").fetchone()[0])
             for name in ("page_count", "freelist_count", "page_size")
         )
-        oldest = self._connection.execute("SELECT at_ms FROM steps WHERE step = ?", (self._oldest,)).fetchone()
-        is_old = oldest is not None and oldest[0] < self._at_ms - self._retention.age_ms
-        self._is_over = is_old or (pages - free) * page_bytes > self._retention.bytes_max
         if free > VACUUM_FROM_PAGES and free * 4 > pages:
-            self._connection.execute(f"PRAGMA incremental_vacuum({VACUUM_PAGES})").fetchall()
+            self._connection.executescript(f"PRAGMA incremental_vacuum({VACUUM_PAGES})")  # execute gives back one page
+        return (pages - free) * page_bytes > self._retention.bytes_max, self._oldest_is_too_old()
 
-    def _drop(self, count: int) -> None:
-        """Drop the oldest steps, never the newest one; and what belongs to steps that are gone."""
-        oldest = min(self._oldest + count, self._step)
-        dropped = self._connection.execute("SELECT version FROM steps WHERE step = ?", (oldest - 1,)).fetchone()
+    def _oldest_is_too_old(self) -> bool:
+        oldest = self._connection.execute(f"SELECT {_AT_MS} FROM steps WHERE step = ?", (self._oldest,)).fetchone()
+        return oldest is not None and self._is_old(oldest[0])
+
+    def _is_old(self, at_ms: int) -> bool:
+        return at_ms < self._at_ms - self._retention.age_ms
+
+    def _to_drop(self, steps_max: int, bytes_max: int, is_too_much: bool) -> tuple[int, int]:
+        """The last step to drop now and the version after it; zeros where there is none. Never the newest step."""
+        last, size = (0, 0), 0
+        found = self._connection.execute(_OLDEST, (self._step, steps_max))
+        for step, version, at_ms, step_bytes in found:
+            if not is_too_much and not self._is_old(at_ms):
+                break
+            last = (step, version)
+            size += step_bytes
+            if size >= bytes_max:
+                break
+        found.close()
+        return last
+
+    def _drop(self, step: int, version: int) -> None:
+        """Drop the steps up to this one, and what belongs to none that is left."""
+        if not step:
+            return
+        run = "SELECT max(run) FROM runs WHERE first_step <= ?"
         self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            self._connection.execute("DELETE FROM steps WHERE step < ?", (oldest,))
-            self._connection.execute("DELETE FROM checkpoints WHERE step < ?", (oldest - 1,))
-            self._connection.execute("DELETE FROM holes WHERE step < ?", (oldest - 1,))
-            self._connection.execute(
-                "DELETE FROM runs WHERE run < (SELECT max(run) FROM runs WHERE first_step <= ?)", (oldest,)
-            )
-            self._connection.execute("COMMIT")
-        except sqlite3.Error:
-            self._undo()
-            raise
-        self._oldest = oldest
-        if oldest > self._first_step and dropped is not None:
-            self.floor = max(self.floor, int(dropped[0]))
+        self._connection.execute("DELETE FROM steps WHERE step <= ?", (step,))
+        self._connection.execute("DELETE FROM checkpoints WHERE step < ?", (step,))
+        self._connection.execute("DELETE FROM holes WHERE step < ?", (step,))
+        self._connection.execute(f"DELETE FROM runs WHERE run < ({run})", (step + 1,))
+        self._connection.execute("COMMIT")
+        self._oldest = step + 1
+        if step >= self._first_step:
+            self.floor = max(self.floor, min(version, self.newest))
 
     def close(self) -> None:
         """Let the file go. The last one to do so moves the write-ahead log into it."""
@@ -288,15 +378,40 @@ def set_aside(path: Path, stamp: str) -> Path:
     return aside
 
 
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file this is, none if there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _make_private(path: Path) -> None:
+    """A new file is for this user only: it holds payloads and titles. SQLite gives its companions the same mode.
+
+    One that is there is not opened: closing it would give up the locks that a reader in this process has on it
+    (SQLite, "How To Corrupt An SQLite Database File", 2.2).
+    """
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        return
+    except OSError as error:
+        raise JournalUnavailable(f"{path}: it cannot be made: {error.strerror}") from error
+
+
 def _configure(connection: sqlite3.Connection, synchronous: str) -> None:
     is_new = connection.execute("PRAGMA page_count").fetchone()[0] == 0
+    connection.execute("PRAGMA secure_delete=OFF")  # some builds have it on: what is dropped would be written once more
+    connection.execute("PRAGMA cell_size_check=ON")  # a changed page is noticed when it is read
     if is_new:
         # An empty file has nothing to lose: made without waiting for the disk, for this is a part of every first start.
         connection.execute("PRAGMA synchronous=OFF")
         connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
     mode = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
     if mode != "wal":
-        raise sqlite3.OperationalError(f"this folder's file system cannot hold a write-ahead log (mode {mode})")
+        raise sqlite3.OperationalError(f"a write-ahead log cannot be made here (mode {mode})")
     connection.execute("PRAGMA wal_autocheckpoint=0")
     if is_new:
         tables.prepare(connection)
@@ -316,7 +431,7 @@ def _tell_torn(connection: sqlite3.Connection, path: Path, tail: Tail, stamp: Ca
             copy,
         )
     elif tail.frames > int(taken):
-        log.info("the last commit was not finished when the launcher ended: nobody was told of it")
+        log.info("the last commit was not finished when the launcher ended: nobody was told of what was in it")
 
 
-__all__ = ["Journal", "JournalError", "Kept", "Retention", "set_aside"]
+__all__ = ["Journal", "JournalError", "Kept", "Lost", "Retention", "set_aside"]

@@ -7,20 +7,28 @@ of checksums over all steps of its run: what was changed or is missing is found 
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from zlib import crc32
 
-from quarterdeck.errors import JournalDamaged, JournalUnavailable
+from quarterdeck.errors import JournalDamaged, JournalError, JournalUnavailable
 from quarterdeck.log import tables
+from quarterdeck.log.wal import wal_path
 
 ROWS_AT_ONCE: Final = 512
 BYTES_AT_ONCE: Final = 1 << 20
 BUSY_MS: Final = 250
 """How long a reader or a commit waits for another process that holds the file."""
+
+# What the columns hold. SQLite takes any type from a file that was changed, so each row is looked at.
+_RUN: Final = (int, str, int, bytes, int)
+_STEP: Final = (int, int, int, int, bytes, bytes)
+_CHECKPOINT: Final = (int, int, int, str, bytes)
+_HOLE: Final = (int, int, int, int, int, str)
 
 
 class Run(NamedTuple):
@@ -92,37 +100,45 @@ class JournalReader:
             self._connection.close()
 
     def runs(self) -> list[Run]:
-        """Every run that the journal has anything of, the oldest first."""
-        with told(self.path):
+        """Every run that the journal has anything of, the oldest first.
+
+        Raises: JournalDamaged, JournalUnavailable.
+        """
+        with told(self.path), self._at_one_time():
             rows = self._connection.execute(
                 "SELECT run, run_id, began_ms, head, first_step FROM runs ORDER BY run"
             ).fetchall()
-            return [
-                self._run(row, rows[place + 1][4] if place + 1 < len(rows) else None) for place, row in enumerate(rows)
-            ]
+            for row in rows:
+                self._hold_to(row, _RUN, "run")
+            if not rows:
+                return []
+            newest = self._one("SELECT max(step) FROM steps") or 0
+            after = [row[4] for row in rows[1:]] + [max(newest + 1, rows[-1][4])]
+            return [self._run(row, first - 1) for row, first in zip(rows, after, strict=True)]
 
-    def _run(self, row: tuple[int, str, int, bytes, int], next_first: int | None) -> Run:
+    def _run(self, row: tuple[int, str, int, bytes, int], last: int) -> Run:
         run, run_id, began_ms, head, first_step = row
-        newest = self._one("SELECT max(step) FROM steps") or 0
-        last = next_first - 1 if next_first is not None else max(newest, first_step - 1)
         oldest = self._one("SELECT min(step) FROM steps WHERE step >= ?", first_step)
         return Run(run, run_id, began_ms, head, first_step, last + 1 if oldest is None else min(oldest, last + 1), last)
 
-    def steps(self, run: Run, after: int | None = None, to: int | None = None) -> Iterator[StepRow]:
+    def steps(
+        self, run: Run, after: int | None = None, to: int | None = None, bytes_at_once: int = BYTES_AT_ONCE
+    ) -> Iterator[StepRow]:
         """The steps of a run after step `after` up to `to`, checked against their chain.
 
-        Raises: JournalDamaged where a step is missing or is not what was written, JournalUnavailable.
+        Raises: JournalDamaged where a step is missing or is not what was written; JournalUnavailable, also where steps
+        were dropped as too old while they were read.
         """
         step = max(run.oldest_step, run.first_step if after is None else after + 1)
         end = run.last_step if to is None else min(to, run.last_step)
         chain = self._chain_before(run, step)
         while step <= end:
-            rows = self.page(step, end)
+            rows = self.page(step, end, bytes_at_once)
             if not rows:
-                raise JournalDamaged(f"{self.path}: steps {step} to {end} of run {run.run_id} are missing")
+                raise self._missing(step)
             for row in rows:
                 if row.step != step:
-                    raise JournalDamaged(f"{self.path}: step {step} of run {run.run_id} is missing")
+                    raise self._missing(step)
                 if chain is not None and row.chain != chained(
                     chain, row.step, row.version, row.at_ms, row.input, row.events
                 ):
@@ -142,6 +158,7 @@ class JournalReader:
             rows: list[StepRow] = []
             size = 0
             for row in found:
+                self._hold_to(row, _STEP, "step")
                 rows.append(StepRow._make(row))
                 size += len(row[4]) + len(row[5])
                 if size > bytes_max:
@@ -161,8 +178,8 @@ class JournalReader:
         """The stream version after a step that is held. Raises: JournalDamaged where it is not."""
         with told(self.path):
             version = self._one("SELECT version FROM steps WHERE step = ?", step)
-        if version is None:
-            raise JournalDamaged(f"{self.path}: step {step} is missing")
+            if version is None:
+                raise self._missing(step)
         return version
 
     def checkpoints(self, run: Run, after: int = 0) -> Iterator[CheckpointRow]:
@@ -176,8 +193,8 @@ class JournalReader:
                 ).fetchone()
             if row is None:
                 return
+            yield self._checkpoint(row)
             after = row[0]
-            yield CheckpointRow._make(row)
 
     def state_before(self, run: Run, step: int) -> CheckpointRow | None:
         """The last checkpoint with a state, at or before a step of a run."""
@@ -187,7 +204,13 @@ class JournalReader:
                 " AND state IS NOT NULL ORDER BY step DESC LIMIT 1",
                 (run.run, step),
             ).fetchone()
-        return None if row is None else CheckpointRow._make(row)
+        return None if row is None else self._checkpoint(row)
+
+    def _checkpoint(self, row: tuple[int, int, int, str, bytes | None]) -> CheckpointRow:
+        self._hold_to((*row[:4], row[4] or b""), _CHECKPOINT, "checkpoint after step")
+        if row[4] is not None and hashlib.sha256(row[4]).hexdigest() != row[3]:
+            raise JournalDamaged(f"{self.path}: the state after step {row[0]} is not what was written")
+        return CheckpointRow._make(row)
 
     def holes(self, run: Run) -> list[Hole]:
         """What of a run could not be kept, in order."""
@@ -196,6 +219,8 @@ class JournalReader:
                 "SELECT step, first_version, last_version, inputs, at_ms, why FROM holes WHERE run = ? ORDER BY step",
                 (run.run,),
             ).fetchall()
+        for row in rows:
+            self._hold_to(row, _HOLE, "hole after step")
         return [Hole._make(row) for row in rows]
 
     def _chain_before(self, run: Run, step: int) -> int | None:
@@ -212,7 +237,7 @@ class JournalReader:
                 middle = (low + high) // 2
                 found = self._one(f"SELECT {column} FROM steps WHERE step = ?", middle)
                 if found is None:
-                    raise JournalDamaged(f"{self.path}: step {middle} of run {run.run_id} is missing")
+                    raise self._missing(middle)
                 if found >= least:
                     high = middle
                 else:
@@ -221,7 +246,36 @@ class JournalReader:
 
     def _one(self, query: str, *values: int) -> int | None:
         row = self._connection.execute(query, values).fetchone()
-        return None if row is None or row[0] is None else int(row[0])
+        if row is None or row[0] is None:
+            return None
+        if type(row[0]) is not int:
+            raise JournalDamaged(f"{self.path}: {row[0]!r:.50} stands where a number was written")
+        return row[0]
+
+    def _hold_to(self, row: Sequence[Any], types: tuple[type, ...], what: str) -> None:
+        """Raises: JournalDamaged where a row holds what was never written into it."""
+        if tuple(map(type, row)) != types:
+            raise JournalDamaged(f"{self.path}: {what} {row[0]!r:.50} is not what was written")
+
+    def _missing(self, step: int) -> JournalError:
+        """What it means that a step is not there: too old by now, or lost."""
+        with told(self.path):
+            oldest = self._one("SELECT min(step) FROM steps")
+        if oldest is not None and step < oldest:
+            return JournalUnavailable(f"{self.path}: step {step} was dropped as too old while it was read; try again")
+        return JournalDamaged(f"{self.path}: step {step} is missing")
+
+    @contextmanager
+    def _at_one_time(self) -> Iterator[None]:
+        """Several looks at the same moment of the file. The launcher's own connection is the one that changes it."""
+        if not self._own:
+            yield
+            return
+        self._connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._connection.execute("ROLLBACK")
 
 
 def chained(chain: int, step: int, version: int, at_ms: int, input: bytes, events: bytes) -> int:
@@ -242,16 +296,34 @@ def ours(path: Path, error: sqlite3.Error) -> JournalDamaged | JournalUnavailabl
     """One of SQLite's errors as one of ours (SQLite, "Result and Error Codes")."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     what = f"{path}: {error}"
-    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_ERROR):
+    if code in _DAMAGED or "Could not decode" in str(error):  # text that is no UTF-8; it comes without a code
         return JournalDamaged(what)
     return JournalUnavailable(what)
+
+
+_DAMAGED: Final = frozenset({
+    sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_ERROR,
+    sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_FORMAT,
+})  # fmt: skip
 
 
 def _open(path: Path) -> sqlite3.Connection:
     if not path.exists():
         raise JournalUnavailable(f"{path}: there is no journal")
+    try:
+        return _connected(path, "mode=ro")
+    except JournalUnavailable:
+        wal = wal_path(path)
+        if wal.exists() and wal.stat().st_size:
+            raise
+        # A journal that was closed in good order, in a folder where nothing can be made, not even what SQLite needs
+        # for reading a file that others might write.
+        return _connected(path, "immutable=1")
+
+
+def _connected(path: Path, how: str) -> sqlite3.Connection:
     with told(path):
-        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None,
+        connection = sqlite3.connect(f"{path.resolve().as_uri()}?{how}", uri=True, isolation_level=None,
                                      timeout=BUSY_MS / 1000)  # fmt: skip
         try:
             tables.check(connection)

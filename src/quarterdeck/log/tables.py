@@ -33,21 +33,23 @@ CREATE TABLE steps (
     events BLOB NOT NULL             -- the lines that clients were told, empty if none
 );
 CREATE TABLE checkpoints (
-    step INTEGER PRIMARY KEY,        -- the state after this step; one below the run's first step: before all of them
+    step INTEGER NOT NULL,           -- the state after this step; one below the run's first step: before all of them
     run INTEGER NOT NULL,
     inputs INTEGER NOT NULL,         -- inputs of the run so far, lost ones included
     version INTEGER NOT NULL,
     hash TEXT NOT NULL,              -- SHA-256 of the state, hexadecimal
-    state BLOB                       -- JSON: the state itself, in some of the rows
+    state BLOB,                      -- JSON: the state itself, in some of the rows
+    UNIQUE (step, run)               -- a run's last step is the one before the next run's first
 );
 CREATE TABLE holes (
-    step INTEGER PRIMARY KEY,        -- the last step kept before it
+    step INTEGER NOT NULL,           -- the last step kept before it
     run INTEGER NOT NULL,
     first_version INTEGER NOT NULL,  -- the lost events, inclusive; last below first: none
     last_version INTEGER NOT NULL,
     inputs INTEGER NOT NULL,         -- how many inputs were lost
     at_ms INTEGER NOT NULL,
-    why TEXT NOT NULL
+    why TEXT NOT NULL,
+    UNIQUE (step, run)
 );
 """
 

@@ -175,7 +175,7 @@ class Daemon:
             engine.watch_with(witness)
         self._announce(Listening(__version__, os.getpid(), self._listener.address, self._identity.run_id))
         loop.call_later(WARM_AFTER_S, logs.warm)
-        if recording is not None:
+        if recording is not None and recording.follows_a_run:
             loop.call_later(WARM_AFTER_S, _report_crash, self._folder / JOURNAL_NAME, self._identity.run_id)
         await stopped.wait()
         acceptor.close()
@@ -230,8 +230,11 @@ def _report_crash(path: Path, run_id: str) -> None:
     """Say how the run before this one ended, if it crashed: in a thread of its own, which nobody waits for."""
 
     def report() -> None:
-        from quarterdeck.server import crashes
-
+        try:
+            from quarterdeck.server import crashes
+        except (ImportError, OSError) as error:  # out of descriptors, for one
+            log.warning("how the last run ended could not be read: %s", error)
+            return
         crashes.report(path, run_id)
 
     threading.Thread(target=report, name="crash-report", daemon=True).start()

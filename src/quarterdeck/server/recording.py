@@ -6,7 +6,8 @@ state's hash and now and then the state, and goes on when the journal fails.
     late, lost ── a commit works ──> ok; after `lost` with the hole marked and the state behind it
 
 Both troubles are told as `failing` (`journal_changed`); the launcher serves on. It tries again after 1 s, then twice
-as long each time, up to 30 s.
+as long each time, up to 30 s. A damaged file is set aside, with all of the run that it holds: the new one begins with
+that as a hole.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from quarterdeck.core.state import Rules, State
 from quarterdeck.core.step import Context, Input, JournalReported
 from quarterdeck.errors import JournalDamaged, JournalError
 from quarterdeck.log.history import History
-from quarterdeck.log.journal import Journal, Kept, set_aside
+from quarterdeck.log.journal import Journal, Kept, Lost, set_aside
 from quarterdeck.schema.types import JournalState
 from quarterdeck.server.ports import Identity
 from quarterdeck.server.recorded import UNRECORDED, encode
@@ -43,6 +44,8 @@ ROWS_CHEAP: Final = 8_192
 """Rows of state that are hashed in a few milliseconds."""
 RETRY_S: Final = 1.0
 RETRY_S_MAX: Final = 30.0
+CALM_S: Final = 60.0
+"""Trouble sooner after the last one goes on with its pauses: a disk that is just about full is no news each second."""
 
 
 class Head(Struct, frozen=True):
@@ -77,7 +80,7 @@ class Recording:
             self._journal = self._begun(rules, "ok")
         except JournalError as error:
             self._trouble = str(error)
-            log.error("the journal cannot be written, and what happens now is not kept: %s", error)
+            log.error("the journal cannot be written, and the launcher goes on without it for now: %s", error)
         self.rules = msgspec.structs.replace(rules, journal="ok" if self._trouble is None else "failing")
         self._state = State(self.rules)
         self._pending: list[Kept] = []
@@ -87,7 +90,9 @@ class Recording:
         self._waiting: list[Kept] = []
         self._waiting_bytes = 0
         self._lost_inputs: int | None = None  # None: nothing is lost so far
+        self._damaged: Journal | None = None  # to be set aside before another one is opened
         self._retry_s = RETRY_S
+        self._worked_s = float("-inf")  # since when it works again, in the loop's time
         self._retry: asyncio.TimerHandle | None = None
 
     def _begun(self, rules: Rules, state: JournalState) -> Journal:
@@ -119,6 +124,11 @@ class Recording:
         if self._trouble is not None:
             self._try_later()
 
+    @property
+    def follows_a_run(self) -> bool:
+        """Whether the journal holds something of earlier runs, as far as it can be seen."""
+        return self._journal is not None and self._journal.follows_a_run
+
     # --- a turn
 
     def record(self, value: Input, ctx: Context, lines: list[bytes]) -> None:
@@ -149,12 +159,16 @@ class Recording:
             except JournalError as error:
                 self._fail(error)
 
-    def _checkpoint(self, journal: Journal, *, whole: bool = False) -> None:
-        """Keep the hash of the state, and in every tenth row the state."""
+    def _checkpoint(self, journal: Journal, lost: Lost | None = None) -> None:
+        """Keep the hash of the state, and in every tenth row the state; behind a hole always, together with it."""
         state = encode_value(freeze(self._state))
+        digest = hashlib.sha256(state).hexdigest()
+        if lost is not None:
+            journal.mark_hole(lost, self._inputs, digest, state)
+        else:
+            is_whole = (self._hashes + 1) % STATE_EVERY == 0
+            journal.checkpoint(self._inputs, digest, state if is_whole else None)
         self._hashes += 1
-        is_whole = whole or self._hashes % STATE_EVERY == 0
-        journal.checkpoint(self._inputs, hashlib.sha256(state).hexdigest(), state if is_whole else None)
         rows = len(self._state.windows) + len(self._state.processes) + len(self._state.handles)
         self._next_hash = self._inputs + HASH_EVERY * (1 + rows // ROWS_CHEAP)
 
@@ -167,10 +181,10 @@ class Recording:
         self._waiting.extend(steps)
         self._waiting_bytes += sum(len(step.input) + len(step.events) for step in steps)
         if self._waiting_bytes > self._limits.journal_waiting_bytes:
-            self._lose()
+            self._lose(len(self._waiting))
 
-    def _lose(self) -> None:
-        self._lost_inputs = (self._lost_inputs or 0) + len(self._waiting)
+    def _lose(self, inputs: int) -> None:
+        self._lost_inputs = inputs
         self._waiting.clear()
         self._waiting_bytes = 0
 
@@ -180,58 +194,67 @@ class Recording:
         if self._trouble is None:
             log.error("the journal fails, and the launcher goes on without it for now: %s", error)
             self._trouble = str(error)
-            self._retry_s = RETRY_S
+            is_new = self._loop.time() > self._worked_s + CALM_S
+            self._retry_s = RETRY_S if is_new else min(self._retry_s * 2, RETRY_S_MAX)
             self._observe(JournalReported("failing"))
             self._try_later()
         if isinstance(error, JournalDamaged) and self._journal is not None:
-            self._abandon(self._journal)
-            self._lose()
-
-    def _abandon(self, journal: Journal) -> None:
-        """Set a damaged file aside; a new one begins with a hole."""
-        self._journal = None
-        journal.close()
-        try:
-            aside = set_aside(journal.path, f"{self._identity.run_id[:8]}-{self._inputs}")
-        except JournalError as error:
-            log.error("%s", error)
-        else:
-            log.error("the damaged journal was set aside as %s", aside)
+            self._damaged, self._journal = self._journal, None
+            self._damaged.close()
+            self._lose(self._inputs)  # all of the run so far: it stays in the file that is set aside
 
     def _try_later(self) -> None:
         self._retry = self._loop.call_later(self._retry_s, self._try_again)
 
     def _try_again(self) -> None:
+        if self._pending:  # before the state is kept, which has them behind it
+            steps, self._pending = self._pending, []
+            self._inputs += len(steps)
+            self._put_off(steps)
         try:
-            journal = self._journal = self._journal or self._begun(self.rules, self.rules.journal)
-            if self._lost_inputs is None:
-                if self._waiting:
-                    journal.append(self._waiting)
-            else:
-                journal.mark_hole(self._state.version, self._lost_inputs, self._clock.last, self._trouble or "")
-                self._checkpoint(journal, whole=True)
+            lost = self._catch_up(self._opened_again())
         except JournalError as error:
-            log.warning("the journal still fails, next try in %g s: %s", min(self._retry_s * 2, RETRY_S_MAX), error)
             self._retry_s = min(self._retry_s * 2, RETRY_S_MAX)
+            log.warning("the journal still fails, next try in %g s: %s", self._retry_s, error)
             self._fail(error)
             self._try_later()
             return
-        self._recovered(journal)
-
-    def _recovered(self, journal: Journal) -> None:
-        lost = self._lost_inputs
         log.warning("the journal works again; %s", "nothing was lost" if lost is None else f"{lost} inputs were lost")
-        self._waiting.clear()
-        self._waiting_bytes = 0
-        self._lost_inputs = None
         self._trouble = None
         self._retry = None
-        self._history.journal = journal
+        self._worked_s = self._loop.time()
+        self._history.journal = self._journal
         self._observe(JournalReported("ok"))
+
+    def _opened_again(self) -> Journal:
+        if self._damaged is not None:
+            aside = set_aside(self._damaged.path, f"{self._identity.run_id[:8]}-{self._inputs}")
+            log.error("the damaged journal was set aside as %s, and a new one begins", aside)
+            self._damaged = None
+        if self._journal is None:
+            self._journal = self._begun(self.rules, self.rules.journal)
+        return self._journal
+
+    def _catch_up(self, journal: Journal) -> int | None:
+        """Keep what waited, or mark what was lost; how many inputs that is."""
+        lost = self._lost_inputs
+        if lost is not None:
+            why = self._trouble or ""
+            self._checkpoint(journal, Lost(self._state.version, lost, self._clock.last, why))
+            self._lost_inputs = None
+            return lost
+        if self._waiting:
+            journal.append(self._waiting)
+            self._waiting.clear()
+            self._waiting_bytes = 0
+        if self._inputs >= self._next_hash:
+            self._checkpoint(journal)
+        return None
 
     def close(self) -> None:
         """Keep what still waits, if that can be done, and let the file go."""
         if self._retry is not None:
+            self._observe = _to_nobody  # there are no turns any more
             self._retry.cancel()
             self._try_again()
             if self._retry is not None:
@@ -241,15 +264,23 @@ class Recording:
             self._journal.close()
 
 
+def _to_nobody(reported: JournalReported) -> None:
+    """Where nobody is left to be told."""
+
+
 class _UnixMs:
     """RFC 3339 texts of the engine's clock as Unix milliseconds; most share their second with the one before."""
 
     def __init__(self) -> None:
+        self._now = ""
         self._text = ""
         self._second_ms = 0
         self.last = 0
 
     def of(self, now: str) -> int:
+        if now == self._now:
+            return self.last
+        self._now = now
         if now[:19] != self._text:
             self._text = now[:19]
             self._second_ms = int(datetime.fromisoformat(self._text + "+00:00").timestamp()) * 1000

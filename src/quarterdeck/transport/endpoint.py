@@ -208,6 +208,17 @@ def read_holder(path: str | Path) -> Holder | None:
     return None
 
 
+def current_holder(data_dir: Path) -> Holder | None:
+    """Return which launcher runs on a data folder now, or None where none does. It writes nothing.
+
+    A lock is asked for only where a process of the holder's pid lives, and given back at once: a launcher that starts
+    at that moment sees a dead holder and tries again.
+    """
+    path = os.path.join(data_dir, "launcher.lock")
+    holder = read_holder(path)
+    return holder if holder is not None and _is_alive(holder.pid) and _is_locked(path) else None
+
+
 class Claim:
     """The proof that this launcher is the only one for its data folder and its address. Made by `take`."""
 
@@ -341,6 +352,22 @@ if sys.platform == "win32":
             raise
         return lock
 
+    def _is_locked(path: str) -> bool:
+        import msvcrt
+
+        try:
+            lock = os.open(path, os.O_RDONLY | os.O_NOINHERIT | os.O_BINARY)
+        except OSError:
+            return False
+        try:
+            os.lseek(lock, _WINDOWS_LOCK_OFFSET, os.SEEK_SET)
+            msvcrt.locking(lock, msvcrt.LK_NBRLCK, 1)
+        except OSError as error:
+            return error.errno in {errno.EACCES, errno.EDEADLK}
+        finally:
+            os.close(lock)
+        return False
+
     def _unlock(locks: list[int]) -> None:
         while locks:
             os.close(locks.pop())  # the last handle takes the lock with it
@@ -376,6 +403,21 @@ else:
         except BlockingIOError:
             return False
         return True
+
+    def _is_locked(path: str) -> bool:
+        import fcntl
+
+        try:
+            lock = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(lock)
+        return False
 
     def _is_still_at(lock: int, path: str) -> bool:
         ours = os.fstat(lock)

@@ -55,6 +55,18 @@ def address_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return endpoint_option(data_dir_option(with_address))
 
 
+def folder_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command that needs no launcher `--data-dir`; its function gets it as `data_dir`."""
+
+    @functools.wraps(function)
+    def with_folder(*args: Any, data_dir: str | None, **kwargs: Any) -> Any:
+        before = click.get_current_context().find_root().obj
+        given = before.data_dir if data_dir is None and isinstance(before, Address) else data_dir
+        return function(*args, data_dir=given, **kwargs)
+
+    return data_dir_option(with_folder)
+
+
 def endpoint_option(function: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command `--endpoint`."""
     text = "The launcher's socket or pipe. [default: QUARTERDECK_ENDPOINT, else found from the data folder]"

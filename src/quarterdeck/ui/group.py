@@ -19,6 +19,8 @@ from quarterdeck.ui.screen import close_quietly
 from quarterdeck.version import __version__
 
 COMMAND_NAMES: Final = (
+    "init",
+    "check",
     "serve",
     "quit",
     "endpoint",
@@ -31,11 +33,21 @@ COMMAND_NAMES: Final = (
     "publish",
     "wrap",
     "diag",
+    "state",
+    "diff",
+    "why",
+    "events",
+    "last-crash",
+    "replay",
+    "export",
+    "import",
     "schema",
     "completion",
     "demo",
 )
 """In the order in which help shows them; each is a file of `commands`."""
+_FILES: Final = {"import": "import_journal", "last-crash": "last_crash"}
+"""The files that are not named as their command."""
 
 
 class Commands(click.Group):
@@ -49,7 +61,7 @@ class Commands(click.Group):
         """The command of that name, imported now; None where there is none."""
         if cmd_name not in COMMAND_NAMES:
             return None
-        found: click.Command = import_module(f"quarterdeck.ui.commands.{cmd_name}").command
+        found: click.Command = import_module(f"quarterdeck.ui.commands.{_FILES.get(cmd_name, cmd_name)}").command
         return found
 
     def invoke(self, ctx: click.Context) -> Any:

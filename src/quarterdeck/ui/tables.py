@@ -44,9 +44,19 @@ def show_snapshot(screen: Screen, snapshot: Snapshot) -> None:
     for row in snapshot.processes:
         if row.status is not None:
             screen.line(f"status of pid {row.pid}: {compact(row.status)}")
+    show_children(screen, snapshot)
+    show_windows(screen, snapshot)
+
+
+def show_children(screen: Screen, snapshot: Snapshot) -> None:
+    """A table of the launcher's own processes, if there are any."""
     if snapshot.children:
         children = [(child.name, child.state, _or_dash(child.pid), str(child.attempt)) for child in snapshot.children]
         screen.table(CHILD_HEADINGS, children)
+
+
+def show_windows(screen: Screen, snapshot: Snapshot) -> None:
+    """A table of the open windows, if there are any; orphaned ones in red."""
     if snapshot.windows:
         numbers = dict(snapshot.instance_registry)
         windows = [_window_cells(window, numbers.get(window.label)) for window in snapshot.windows]

@@ -1,0 +1,90 @@
+"""quarterdeck events: what happened, over all runs, from the journal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from quarterdeck.ui.command import Command, json_option
+from quarterdeck.ui.looking_back import EventLines, journal_option, run_option
+from quarterdeck.ui.screen import Screen, standard_output
+
+if TYPE_CHECKING:
+    from quarterdeck.server.history import History
+    from quarterdeck.server.selection import Happened
+
+EXAMPLES = (
+    ("quarterdeck events --since 10m", "The last ten minutes, also over restarts of the launcher."),
+    ("quarterdeck events -n 50 --kind 'window_*' --kind 'hwnd_*'", "The newest 50 about windows."),
+    ("quarterdeck events --pid 4242", "What that process did, and what became of it."),
+    ("quarterdeck events --label main --since 9:00 --until 9:30", "One window, this morning."),
+    ("quarterdeck events --json | jq -r .event | sort | uniq -c", "How often each happened."),
+)
+
+
+@click.command("events", cls=Command, examples=EXAMPLES)
+@click.option("--since", metavar="TIME", help="Only from then on: 10m (ago), 12:00, 2026-11-24T12:00, RFC 3339.")
+@click.option("--until", metavar="TIME", help="Only up to then.")
+@click.option("--kind", "kinds", metavar="GLOB", multiple=True, help="Only of that name or pattern. May be repeated.")
+@click.option("--pid", type=click.IntRange(min=1), metavar="PID", help="Only about that process, or caused by it.")
+@click.option("--label", metavar="LABEL", help="Only about that window.")
+@click.option("-n", "--limit", type=click.IntRange(min=1), metavar="N", help="Only so many, the newest.")
+@run_option("every run")
+@journal_option
+@json_option
+def command(
+    where: tuple[str | None, str | None],
+    run: str | None,
+    since: str | None,
+    until: str | None,
+    kinds: tuple[str, ...],
+    pid: int | None,
+    label: str | None,
+    limit: int | None,
+    as_json: bool,
+) -> None:
+    """Print what happened, of every run that the journal keeps, the oldest first, with or without a launcher running.
+
+    A line is the time of day, the version and a sentence; a line with `--` in front says which run, and how it ended.
+    With --json each event is the line of JSON that it was, with `run_id` and `at` added. What could not be kept is told
+    by `lagged`, never passed over.
+    """
+    from quarterdeck.server.history import open_history
+    from quarterdeck.server.selection import Selection, select
+    from quarterdeck.ui.moments import moment
+
+    wanted = Selection(
+        since_ms=moment(since, "--since") if since is not None else None,
+        until_ms=moment(until, "--until") if until is not None else None,
+        kinds=kinds,
+        pid=pid,
+        label=label,
+        limit=limit,
+    )
+    screen = standard_output()
+    with open_history(*where) as history:
+        records = history.records if run is None else [history.record(run)]
+        show = _Shown(screen, history, as_json)
+        for happened in select(history, records, wanted):
+            show(happened)
+    if not show.count and screen.is_terminal:
+        screen.line("nothing of the kind is kept", "bright_black")
+
+
+class _Shown:
+    """Shows each event as a line."""
+
+    def __init__(self, screen: Screen, history: History, as_json: bool) -> None:
+        self._screen = screen
+        self._history = history
+        self._lines = EventLines(screen)
+        self._as_json = as_json
+        self.count = 0
+
+    def __call__(self, happened: Happened) -> None:
+        self.count += 1
+        if self._as_json:
+            self._screen.raw(happened.stamped)
+        else:
+            self._lines.show(happened.record, happened.at_ms, self._history.decode(happened.line))

@@ -1,0 +1,42 @@
+"""quarterdeck state: the whole state as it was, from the journal."""
+
+from __future__ import annotations
+
+import click
+
+from quarterdeck.ui.command import Command, json_option
+from quarterdeck.ui.looking_back import found, heading, journal_option, run_option
+from quarterdeck.ui.screen import standard_output
+
+EXAMPLES = (
+    ("quarterdeck state --at 812", "After event 812 of the newest run."),
+    ("quarterdeck state --at 10m", "Ten minutes ago, in whichever run that was."),
+    ("quarterdeck state --run 3f2a", "The last that is known of an earlier run."),
+)
+
+
+@click.command("state", cls=Command, examples=EXAMPLES)
+@click.option("--at", metavar="V|TIME", help="A version, or 10m (ago), 12:00, 2026-11-24T12:00. [default: the end]")
+@run_option("the newest, or the one of that time")
+@journal_option
+@json_option
+def command(where: tuple[str | None, str | None], run: str | None, at: str | None, as_json: bool) -> None:
+    """Print the state as it was at a version or a time of any run, with or without a launcher running.
+
+    Shown as `quarterdeck snapshot` shows it: a summary on a terminal, one line of JSON when piped or with --json.
+    """
+    from quarterdeck.server.history import open_history
+
+    with open_history(*where) as history:
+        record, version = found(history, run, at, "--at")
+        snapshot = history.snapshot(record, version)
+    screen = standard_output()
+    if as_json or not screen.is_terminal:
+        import msgspec
+
+        screen.raw(msgspec.json.encode(snapshot))
+        return
+    from quarterdeck.ui.tables import show_snapshot
+
+    screen.line(heading(record), "bright_black")
+    show_snapshot(screen, snapshot)
