@@ -66,7 +66,7 @@ def full() -> State:
     for label, due_ms in (("c", 20), ("b", 10), ("a", 20)):
         state.deadlines.set(Deadline(label, 0, "orphaned"), due_ms)
     state.deadlines.set(Deadline("b", U64, "destroyed"), 15)
-    plan = ChildPlan("web", "host", ("db",), "port", 1, "always", 2, 3, 4, 5, 6, "SIGINT", 7, True, False, "r1")
+    plan = ChildPlan("web", "host", ("db",), "port", 1, "always", 2, 3, 4, 5, 6, "SIGINT", 7, True, False, "r1", True)
     web = Child(plan, "ready", 77, 8, -9, 3, 10, [1, 2], True, True, True, True, True, True, True, "asked for")
     state.children = {"web": web, "db": Child(ChildPlan("db"))}
     state.dependents = dependents_of(state)

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 
 from quarterdeck.core.lifecycle import NEXT, move
+from quarterdeck.core.state import ChildPlan
 from quarterdeck.core.step import (
     BeginShutdown,
+    ChildExited,
+    ChildrenConfigured,
+    ChildSpawned,
+    ChildSpawnFailed,
     FinishShutdown,
+    KillChild,
     QuitSignalled,
     Refused,
     ShutdownFinished,
+    SignalChild,
+    SpawnChild,
     Step,
     Stop,
     Welcome,
 )
-from quarterdeck.schema.commands import Quit
-from quarterdeck.schema.events import LifecyclePhaseChanged, ProcessSpawned
-from quarterdeck.schema.types import Lifecycle, ProcessKind
+from quarterdeck.schema.commands import Quit, StopProcess
+from quarterdeck.schema.events import ChildEvent, LifecyclePhaseChanged, ProcessSpawned
+from quarterdeck.schema.types import Lifecycle, ProcessKind, RestartPolicy
 from tests.core.run import Run
 
 PHASES = get_args(Lifecycle)
@@ -138,3 +146,47 @@ def test_while_quitting_goodbyes_and_crashes_are_told_as_ever() -> None:
     run.feed(QuitSignalled("SIGTERM"), source="launcher")
     assert len(run.goodbye(2).events) == 1
     assert len(run.vanish(1).events) == 1
+
+
+def with_child(**plan: Any) -> Run:
+    """A run with one child that is ready, pid 7."""
+    run = Run()
+    run.feed(ChildrenConfigured((ChildPlan("app", ready="running", **plan),)), source="child")
+    run.feed(ChildSpawned("app", 7), source="child")
+    return run
+
+
+def test_ctrl_c_while_it_ends_kills_at_once() -> None:
+    run = with_child()
+    assert SignalChild("app", 7, "SIGTERM") in run.feed(QuitSignalled("SIGINT"), source="launcher").effects
+    assert run.feed(QuitSignalled("SIGTERM"), source="launcher").effects == []
+    assert run.feed(QuitSignalled("SIGINT"), source="launcher").effects == [KillChild("app", 7)]
+
+
+@pytest.mark.parametrize(("code", "restart"), [(0, "on-failure"), (1, "never")])
+def test_it_ends_with_the_child_that_it_is_there_for(code: int, restart: RestartPolicy) -> None:
+    run = with_child(ends_launcher=True, restart=restart)
+    step = run.feed(ChildExited("app", 7, code), source="child")
+    assert [event.name for event in step.events if isinstance(event, ChildEvent)] == ["app", "app"]
+    assert run.state.lifecycle == "quitting"
+    assert step.effects == [BeginShutdown("user_exit", 0), FinishShutdown()]
+
+
+def test_it_does_not_end_with_a_child_that_is_started_again_or_was_stopped() -> None:
+    run = with_child(ends_launcher=True)
+    run.register(1, "tool")
+    run.feed(ChildExited("app", 7, 1), source="child")
+    assert run.state.lifecycle == "starting"
+    run.feed(StopProcess(name="app"), 1)
+    assert (run.state.children["app"].state, run.state.lifecycle) == ("stopped", "starting")
+
+
+def test_it_ends_when_the_child_that_it_is_there_for_cannot_be_made() -> None:
+    run = Run()
+    run.feed(
+        ChildrenConfigured((ChildPlan("app", restart="never", ends_launcher=True), ChildPlan("web", after=("app",)))),
+        source="child",
+    )
+    step = run.feed(ChildSpawnFailed("app", "no such program"), source="child")
+    assert run.state.lifecycle == "quitting"
+    assert not any(isinstance(effect, SpawnChild) for effect in step.effects)

@@ -20,6 +20,7 @@ from quarterdeck.core.reducer import reduce
 from quarterdeck.core.snapshot import snapshot
 from quarterdeck.core.state import Child, ChildPlan, Rules, State
 from quarterdeck.core.step import (
+    BeginShutdown,
     ChildAdopted,
     ChildExited,
     ChildProbed,
@@ -63,6 +64,7 @@ def plans(draw: random.Random) -> tuple[ChildPlan, ...]:
             optional=draw.random() < 0.2,
             autostart=draw.random() < 0.8,
             revision=draw.choice("ab"),
+            ends_launcher=draw.random() < 0.05,
         )
         for place, name in enumerate(named)
     )
@@ -90,6 +92,7 @@ class World:
         step, other = reduce(self.state, value, ctx), reduce(self.twin, value, ctx)
         assert (step.events, step.reply, step.effects) == (other.events, other.reply, other.effects)
         self._check_moves(before, step)
+        self._check_end(step)
         for effect in step.effects:
             self._obey(effect)
         for event in step.events:
@@ -114,6 +117,13 @@ class World:
                 assert type(event) is children.EVENTS[event.state]
                 now[event.name] = event.state
         assert now == {name: child.state for name, child in self.state.children.items()}
+
+    def _check_end(self, step: Step) -> None:
+        """A child that the launcher is there for does not end for good without it."""
+        for event in step.events:
+            if isinstance(event, e.ChildExited | e.ChildFailed) and self.state.children[event.name].plan.ends_launcher:
+                assert self.state.lifecycle == "quitting"
+                assert any(isinstance(effect, BeginShutdown) for effect in step.effects)
 
     def _obey(self, effect: Effect) -> None:
         if isinstance(effect, SpawnChild):

@@ -39,10 +39,13 @@ def test_what_the_reducer_needs_is_handed_over() -> None:
         stop_grace_ms=7,
         optional=True,
         autostart=False,
+        ends_launcher=True,
     )
-    same = {name: getattr(plan, name) for name in plan.__struct_fields__ if name not in ("ready", "revision")}
+    others = ("ready", "revision", "ends_launcher")
+    same = {name: getattr(plan, name) for name in plan.__struct_fields__ if name not in others}
     spec = ProcessSpec(command=("web",), cwd="/", ready=Ready("port", port=8), **same)
-    assert plan_of(spec) == structs.replace(plan, revision=revision_of(spec))
+    assert plan_of(spec, exit_from="web") == structs.replace(plan, revision=revision_of(spec))
+    assert not plan_of(spec, exit_from="db").ends_launcher
     assert plans_of([spec, SPEC]) == (plan_of(spec), plan_of(SPEC))
 
 

@@ -41,15 +41,16 @@ from quarterdeck.schema.types import ChildState
 
 NEXT: Final[dict[ChildState, tuple[ChildState, ...]]] = {
     "stopped": ("running", "backoff", "failed", "stopped"),
-    "running": ("ready", "stopping", "exited", "backoff", "failed"),
-    "ready": ("stopping", "exited", "backoff", "failed"),
+    "running": ("ready", "stopping", "stopped", "exited", "backoff", "failed"),
+    "ready": ("stopping", "stopped", "exited", "backoff", "failed"),
     "backoff": ("running", "backoff", "stopped", "failed"),
     "stopping": ("stopped", "backoff", "failed"),
     "exited": ("running", "backoff", "failed", "stopped"),
     "failed": ("running", "backoff", "failed", "stopped"),
 }
 """Which state may follow which. A start that fails goes to backoff or failed without running; stopping ends there
-where the reason was that the child never got ready.
+where the reason was that the child never got ready. Who ends by itself or is killed while the launcher quits, is stopped
+unasked.
 """
 
 EVENTS: Final[dict[ChildState, type[e.ChildEvent]]] = {
@@ -258,6 +259,11 @@ def kill_all(state: State, step: Step) -> None:
             step.effects.append(KillChild(child.plan.name, child.pid))
 
 
+def takes_launcher_along(child: Child) -> bool:
+    """Whether it has ended for good, and the launcher, which is there for it, ends with it."""
+    return child.plan.ends_launcher and child.state in ("exited", "failed")
+
+
 def any_left(state: State) -> bool:
     """Whether a child's process is there or being made."""
     return any(child.is_alive or child.spawning for child in state.children.values())
@@ -396,6 +402,8 @@ def _gone(state: State, step: Step, child: Child, ctx: Context) -> None:
                 _end_if_last(state, step, state.children[name], ctx)
         if not any_left(state):
             step.effects.append(FinishShutdown())
+        return
+    if takes_launcher_along(child):  # nobody starts any more
         return
     if child.again and child.state == "stopped":
         child.again = False

@@ -137,8 +137,8 @@ TABLE: Final[dict[type, Rule]] = {
     ChildrenConfigured: children.configured,
     ChildSpawned: children.spawned,
     ChildAdopted: children.adopted,
-    ChildSpawnFailed: children.spawn_failed,
+    ChildSpawnFailed: lifecycle.child_spawn_failed,
     ChildProbed: children.probed,
-    ChildExited: children.exited,
+    ChildExited: lifecycle.child_exited,
     Tick: reality.tick,
 }

@@ -65,7 +65,8 @@ class Process(Struct):
 
 class ChildPlan(Struct, frozen=True, omit_defaults=True):
     """What the reducer needs of one configured process; times in milliseconds. `revision` is another one when anything
-    of its configuration is, so that a reload restarts only what changed.
+    of its configuration is, so that a reload restarts only what changed. `ends_launcher`: when it has ended for good,
+    the launcher quits.
     """
 
     name: str
@@ -84,6 +85,7 @@ class ChildPlan(Struct, frozen=True, omit_defaults=True):
     optional: bool = False
     autostart: bool = True
     revision: str = ""
+    ends_launcher: bool = False
 
 
 class Child(Struct):

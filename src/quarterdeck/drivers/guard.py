@@ -60,6 +60,8 @@ READ_BYTES: Final = 16 << 10
 """What is read of one pipe in one turn: who writes without end waits for its next turn like everybody."""
 LOOK_AGAIN_S: Final = 0.02
 """How often we look while something is being killed: not every death below us is told to us."""
+LOOKS_MAX: Final = 10
+"""Looks at the table in a row, where somebody died during each; then those that we know are killed first."""
 LINGER_S: Final = 0.25
 """The same, while the rest of a child's group is given time to end."""
 END_PATIENCE_S: Final = 10.0
@@ -276,10 +278,12 @@ class Guard:
         for child in self._children.values():
             if child.code is None:
                 child.code = _code_of(child.pid)
-        self._has_strays = False
-        for pid in descendants.children_of_mine():
-            if pid not in mains:
-                self._has_strays |= not _bury(pid)
+        while True:
+            others = [pid for pid in descendants.children_of_mine() if pid not in mains]
+            left = [pid for pid in others if not _bury(pid)]
+            if left == others:  # who was buried may have forked right before, and what it left is ours since
+                break
+        self._has_strays = bool(left)
 
     def _settle(self) -> None:
         """Bring those who ended, or are to end, to their end."""
@@ -289,6 +293,8 @@ class Guard:
         # Whoever descends from one that ended is our own child by now, or below one. None of those: nothing is left.
         if self._has_strays or any(child.code is None for child in ending):
             strays = self._look()
+            if strays is None:
+                return  # somebody died while we looked: the table proves nothing, and we look again
             for child in ending:
                 self._kill_what_is_left(child, strays if len(self._children) == 1 else [])
         else:
@@ -298,13 +304,23 @@ class Guard:
             if child.code is not None and all(member.pid == child.pid for member in child.family.members):
                 self._bury_child(child)
 
-    def _look(self) -> list[Process]:
-        """Look who there is, bury who has ended of those, and return those of no family."""
-        table = descendants.processes()
+    def _look(self) -> list[Process] | None:
+        """Look who there is, bury who has ended of those, and return those of no family.
+
+        The table is not read at one moment: one that ended meanwhile may have forked after the list of pids was taken.
+        So only a look at which nobody is buried counts. None where somebody was, at each of several.
+        """
         mains = {child.pid for child in self._children.values()}
-        for process in list(table.values()):
-            if process.is_dead and process.parent == os.getpid() and process.pid not in mains and _bury(process.pid):
-                del table[process.pid]
+        table = descendants.processes()
+        for _ in range(LOOKS_MAX):
+            ended = [process.pid for process in table.values() if process.is_dead and process.parent == os.getpid()]
+            buried = [pid for pid in ended if pid not in mains and _bury(pid)]
+            if not buried:
+                break
+            table = descendants.processes()
+        else:
+            self._kill_known(table)
+            return None
         families = [child.family for child in self._children.values()]
         strays = descendants.sort_out(table, os.getpid(), families)
         for child in self._children.values():
@@ -313,6 +329,15 @@ class Guard:
                 inside -= {member.pid for member in child.family.members}
                 child.family.take(table, [*child.family.members, *(table[pid] for pid in sorted(inside))])
         return [stray for stray in strays if not stray.is_dead]
+
+    def _kill_known(self, table: descendants.Table) -> None:
+        """Where they fork faster than we look: kill whoever there is of those that are to be killed."""
+        families = [child.family for child in self._children.values()]
+        descendants.sort_out(table, os.getpid(), families)
+        for child in self._children.values():
+            if child.is_ending and not child.may_linger:
+                for process in child.family.living:
+                    descendants.kill(process)
 
     def _kill_what_is_left(self, child: GuardChild, strays: list[Process]) -> None:
         """Kill all that lives of a child; strays go with the last one."""
@@ -379,7 +404,7 @@ class Guard:
             self._reap()
             if not self._children and not descendants.children_of_mine():
                 return
-            living = [*self._look(), *(p for child in self._children.values() for p in child.family.living)]
+            living = [*(self._look() or []), *(p for child in self._children.values() for p in child.family.living)]
             if self._room is not None:
                 self._room.kill()
             refused = [process for process in living if descendants.kill(process) is not None]

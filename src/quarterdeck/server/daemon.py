@@ -188,7 +188,7 @@ class Daemon:
         if self._supervisor is None:
             return 0
         await self._supervisor.end()
-        return self._supervisor.exit_code({name: child.code for name, child in engine.state.children.items()})
+        return self._supervisor.exit_code
 
     def _recording(self, rules: Rules, clock: SystemClock) -> Recording | None:
         """What keeps this run, if it is to be kept."""

@@ -16,13 +16,13 @@ REVISION_CHARACTERS: Final = 16
 """64 bits of the hash: enough to tell two states of one process apart."""
 
 
-def plans_of(specs: Iterable[ProcessSpec]) -> tuple[ChildPlan, ...]:
+def plans_of(specs: Iterable[ProcessSpec], exit_from: str | None = None) -> tuple[ChildPlan, ...]:
     """A plan for each process, in their order."""
-    return tuple(map(plan_of, specs))
+    return tuple(plan_of(spec, exit_from) for spec in specs)
 
 
-def plan_of(spec: ProcessSpec) -> ChildPlan:
-    """What the reducer needs of one process."""
+def plan_of(spec: ProcessSpec, exit_from: str | None = None) -> ChildPlan:
+    """What the reducer needs of one process. With the one called `exit_from` the launcher ends."""
     return ChildPlan(
         name=spec.name,
         kind=spec.kind,
@@ -40,6 +40,7 @@ def plan_of(spec: ProcessSpec) -> ChildPlan:
         optional=spec.optional,
         autostart=spec.autostart,
         revision=revision_of(spec),
+        ends_launcher=spec.name == exit_from,
     )
 
 

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Final
 
 from quarterdeck.core.step import (
+    ChildExited,
     ChildrenConfigured,
+    ChildSpawnFailed,
     Effect,
     KillChild,
     Observation,
@@ -30,6 +32,9 @@ log = logging.getLogger("quarterdeck.server")
 
 GUARD_SOCKET: Final = "guard.sock"
 LOGS_FOLDER: Final = "logs"
+UNKNOWN_CODE: Final = 1
+NOT_FOUND_CODE: Final = 127
+"""Of a child that could not be made, as shells say it."""
 OF_A_CHILD: Final = ("QUARTERDECK_CHILD", "QUARTERDECK_TREE", "QUARTERDECK_USER_DATA")
 
 
@@ -51,6 +56,7 @@ class Supervisor:
         self._deck = deck
         self._observe: Callable[[Observation], None] = _nobody
         self._open_files = open_files
+        self._codes: dict[str, int] = {}
 
     def begin(self, loop: asyncio.AbstractEventLoop, observe: Callable[[Observation], None]) -> None:
         """Feed the engine its first inputs: what is configured, and which of it is alive already."""
@@ -63,7 +69,7 @@ class Supervisor:
             log.warning("took over the children of an earlier launcher: %s", names)
         else:
             self._driver.start()
-        observe(ChildrenConfigured(plans_of(self._deck.processes)))
+        observe(ChildrenConfigured(plans_of(self._deck.processes, self._deck.exit_from)))
         for child in adopted:
             observe(child)
 
@@ -75,7 +81,7 @@ class Supervisor:
             log.error("the configuration was not reloaded: %s", error)
             return
         self._configure(deck)
-        self._observe(ChildrenConfigured(plans_of(deck.processes)))
+        self._observe(ChildrenConfigured(plans_of(deck.processes, deck.exit_from)))
         log.info("the configuration was reloaded: %d processes", len(deck.processes))
 
     def _configure(self, deck: DeckFile) -> None:
@@ -130,17 +136,20 @@ class Supervisor:
         """No child is left to wait for: let the guard end."""
         await self._driver.end()
 
-    def exit_code(self, codes: Mapping[str, int | None]) -> int:
-        """What the launcher's own exit code is, by `exit_from` and the last exit code of each child."""
-        code = codes.get(self._deck.exit_from or "")
-        if code is None:
-            return 0
+    @property
+    def exit_code(self) -> int:
+        """What the launcher's own exit code is: how the child that `exit_from` names ended last, as shells say it."""
+        code = self._codes.get(self._deck.exit_from or "", 0)
         return code if code >= 0 else 128 - code
 
     # --- the driver tells
 
     def observe(self, observation: Observation) -> None:
         """Something became of a child."""
+        if isinstance(observation, ChildExited):
+            self._codes[observation.name] = UNKNOWN_CODE if observation.code is None else observation.code
+        elif isinstance(observation, ChildSpawnFailed):
+            self._codes[observation.name] = NOT_FOUND_CODE
         self._observe(observation)
 
     def trouble(self, what: str) -> None:

@@ -22,6 +22,10 @@ EXAMPLES = (
     ("quarterdeck serve", "This user's launcher, in the foreground, until Ctrl-C, SIGTERM or quarterdeck quit."),
     ("quarterdeck serve --data-dir ~/app", "A launcher of its own for one application."),
     ("quarterdeck serve --witness x11 --correct", "Watch the host's windows on an X server, and move stray ones back."),
+    (
+        "quarterdeck serve --config quarterdeck.toml",
+        "Run an application's processes, too.",
+    ),
     ("quarterdeck serve --set pid_check=off", "Change a setting; an unknown one is refused with the right ones."),
 )
 
@@ -41,6 +45,7 @@ class ServeCommand(Command):
 @click.command("serve", cls=ServeCommand, examples=EXAMPLES)
 @data_dir_option
 @endpoint_option
+@click.option("--config", metavar="FILE", help="Run the processes of a quarterdeck.toml, too; SIGHUP reads it anew.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a setting. May be given again.")
 @click.option("--witness", type=click.Choice(["none", "x11", "win32"]), help="Watch the host's real windows, too.")
 @click.option(
@@ -54,6 +59,7 @@ def command(
     ctx: click.Context,
     data_dir: str | None,
     endpoint: str | None,
+    config: str | None,
     settings: tuple[str, ...],
     witness: str | None,
     journal: str | None,
@@ -74,8 +80,26 @@ def command(
         given = before
     flags = [f"witness={witness}"] * (witness is not None) + [f"journal={journal}"] * (journal is not None)
     flags += ["correct=true"] * correct
-    config = Config.from_settings([*settings, *flags])
-    return run(config, data_dir=_folder(given), endpoint=_address(given), announce=announce)
+    if config is None:
+        settled = Config.from_settings([*settings, *flags])
+        return run(settled, data_dir=_folder(given), endpoint=_address(given), announce=announce)
+    return _serve_deck(config, given, [*settings, *flags])
+
+
+def _serve_deck(config: str, given: Address, settings: list[str]) -> int:
+    """Serve with the processes of a file. Its settings count unless some are given; its data folder unless one is."""
+    from pathlib import Path
+
+    from quarterdeck.config import Config
+    from quarterdeck.deckfile import read_deckfile
+    from quarterdeck.server.daemon import run
+
+    path = Path(config)
+    deck = read_deckfile(path)
+    folder = _folder(given) or deck.data_dir
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    settled = Config.from_settings(settings) if settings else deck.config
+    return run(settled, data_dir=folder, endpoint=given.endpoint, announce=announce, reads=lambda: read_deckfile(path))
 
 
 def announce(listening: Listening) -> None:

@@ -1,0 +1,228 @@
+"""Children of a real launcher: started in order, watched, ended in reverse, and never left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import psutil
+import pytest
+
+import quarterdeck
+from quarterdeck.client import BlockingClient, connect_blocking
+from quarterdeck.schema import events as e
+from tests.launching import Launcher
+from tests.server.launched import short_folder
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the guard has run on Linux only")
+
+SERVER = """
+import os, sys
+import quarterdeck
+client = quarterdeck.connect_blocking(kind=sys.argv[1], name=os.environ["QUARTERDECK_CHILD"])
+for _ in client.events():  # which reconnects and registers anew when the launcher was away
+    pass
+"""
+DAEMON = """
+import os, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        time.sleep(10_000)
+    os._exit(0)
+print("up", flush=True)
+time.sleep(10_000)
+"""
+
+
+class Deck:
+    """A folder with a quarterdeck.toml, and a launcher that runs it."""
+
+    def __init__(self) -> None:
+        self.folder = short_folder()
+        self.launcher = Launcher(self.folder, "--config", str(self.folder / "quarterdeck.toml"))
+        self.seen: set[psutil.Process] = set()
+        self.clients: list[BlockingClient] = []
+
+    def write(self, text: str) -> None:
+        for name, program in (("server.py", SERVER), ("daemon.py", DAEMON)):
+            (self.folder / name).write_text(program)
+        (self.folder / "quarterdeck.toml").write_text(text.replace("PYTHON", sys.executable))
+
+    def start(self) -> BlockingClient:
+        """Start, and follow from the first event on."""
+        self.launcher.start()
+        client = connect_blocking(kind="tool", name="test", endpoint=self.launcher.endpoint)
+        self.clients.append(client)
+        client.subscribe(since=quarterdeck.Cursor(client.run_id, 0))
+        return client
+
+    def until(self, client: BlockingClient, kind: type, **members: Any) -> list[e.StreamEvent]:
+        """The events up to the first of this kind that has these members."""
+        taken: list[e.StreamEvent] = []
+        for event in client.events(timeout_s=60):
+            taken.append(event)  # type: ignore[arg-type]  # nothing is missed here, so nothing else comes
+            if isinstance(event, kind) and all(getattr(event, name) == value for name, value in members.items()):
+                self.remember()
+                return taken
+        raise AssertionError(f"the stream ended before {kind.__name__} {members}; it told {taken}")
+
+    def remember(self) -> None:
+        """Note every process below the launcher, to see later that it is gone."""
+        self.seen.update(psutil.Process(self.launcher.pid).children(recursive=True))
+
+    def expect_nothing_left(self) -> None:
+        assert self.seen
+        assert psutil.wait_procs(self.seen, timeout=60)[1] == []
+
+
+@pytest.fixture
+def deck() -> Iterator[Deck]:
+    deck = Deck()
+    yield deck
+    for client in deck.clients:
+        client.close()
+    if deck.launcher.is_running:
+        deck.remember()
+        deck.launcher.kill()
+        deck.expect_nothing_left()
+
+
+def moves(events: list[e.StreamEvent], name: str) -> list[str]:
+    """The states that a child entered."""
+    return [event.state for event in events if isinstance(event, e.ChildEvent) and event.name == name]
+
+
+TWO = """
+[process.db]
+command = ["PYTHON", "server.py", "srv"]
+[process.web]
+command = ["PYTHON", "server.py", "host"]
+kind = "host"
+after = ["db"]
+"""
+
+
+def test_children_start_in_order_register_and_end_in_reverse(deck: Deck) -> None:
+    deck.write(TWO)
+    client = deck.start()
+    told = deck.until(client, e.ChildReady, name="web")
+    assert moves(told, "db") == moves(told, "web") == ["stopped", "running", "ready"]
+    order = [(event.name, event.state) for event in told if isinstance(event, e.ChildEvent)]
+    assert order.index(("db", "ready")) < order.index(("web", "running"))
+    rows = {row.name: row for row in client.get_snapshot().children}
+    assert {row.pid for row in client.get_snapshot().processes if row.name in rows} == {
+        row.pid for row in rows.values()
+    }
+    client.quit(reason="user_exit")
+    told = deck.until(client, e.LifecyclePhaseChanged, to="dead")
+    stops = [(event.name, event.state) for event in told if isinstance(event, e.ChildEvent)]
+    assert stops == [("web", "stopping"), ("web", "stopped"), ("db", "stopping"), ("db", "stopped")]
+    assert deck.launcher.wait() == 0
+    deck.expect_nothing_left()
+
+
+def test_the_exit_status_of_a_child_is_told_by_its_goodbye(deck: Deck) -> None:
+    deck.write(TWO)
+    client = deck.start()
+    deck.until(client, e.ChildReady, name="web")
+    pid = next(row.pid for row in client.get_snapshot().children if row.name == "db")
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    told = deck.until(client, e.ChildBackoff, name="db")
+    exited = next(event for event in told if isinstance(event, e.ProcessExited))
+    assert (exited.pid, exited.reason, exited.code, exited.synthetic) == (pid, "signaled", -9, True)
+    told = deck.until(client, e.ChildReady, name="db")
+    assert moves(told, "db") == ["running", "ready"]
+
+
+def test_a_killed_launcher_leaves_nothing_behind_not_even_daemons(deck: Deck) -> None:
+    deck.write(TWO + '[process.daemon]\ncommand = ["PYTHON", "daemon.py"]\nready = { log = "up" }\n')
+    client = deck.start()
+    waiting = {"web", "daemon"}
+    while waiting:
+        told = deck.until(client, e.ChildReady)
+        waiting -= {event.name for event in told if isinstance(event, e.ChildReady)}
+    deck.remember()
+    deck.launcher.kill()
+    client.close()
+    deck.expect_nothing_left()
+
+
+def test_children_live_on_and_are_adopted_where_that_is_wanted(deck: Deck) -> None:
+    deck.write('[quarterdeck]\non_launcher_death = "adopt"\n' + TWO)
+    client = deck.start()
+    deck.until(client, e.ChildReady, name="web")
+    before = {row.name: row.pid for row in client.get_snapshot().children}
+    deck.launcher.kill()
+    client.close()
+    client = deck.start()
+    waiting = set(before)
+    while waiting:  # they register anew by themselves
+        told = deck.until(client, e.ChildReady)
+        waiting -= {event.name for event in told if isinstance(event, e.ChildReady)}
+    assert {row.name: row.pid for row in client.get_snapshot().children} == before
+    client.quit(reason="user_exit")
+    deck.until(client, e.LifecyclePhaseChanged, to="dead")
+    assert deck.launcher.wait() == 0
+    deck.expect_nothing_left()
+
+
+def test_what_cannot_be_started_or_dies_at_once_is_given_up_with_its_last_lines(deck: Deck) -> None:
+    deck.write(
+        '[process.none]\ncommand = "no-such-program --at-all"\nrestart = "never"\nready = "running"\n'
+        "[process.dies]\ncommand = ['sh', '-c', 'echo one; echo two >&2; exit 7']\n"
+        "restart = 'never'\nready = 'running'\n"
+    )
+    client = deck.start()
+    failed: dict[str, e.ChildFailed] = {}
+    while len(failed) < 2:
+        for event in deck.until(client, e.ChildFailed):
+            if isinstance(event, e.ChildFailed):
+                failed[event.name] = event
+    assert "no-such-program" in (failed["none"].reason or "")
+    assert failed["dies"].code == 7
+    assert sorted((failed["dies"].output or "").split()) == ["one", "two"]
+    assert "two" in (deck.folder / "logs" / "dies.log").read_text()
+
+
+def test_start_stop_and_restart_by_name(deck: Deck) -> None:
+    deck.write('[process.nap]\ncommand = ["sleep", "10000"]\nready = "running"\nautostart = false\n')
+    client = deck.start()
+    client.start_process("nap")
+    told = deck.until(client, e.ChildReady, name="nap")
+    assert moves(told, "nap") == ["stopped", "running", "ready"]
+    client.restart_process("nap")
+    told = deck.until(client, e.ChildReady, name="nap")
+    assert moves(told, "nap") == ["stopping", "stopped", "running", "ready"]
+    client.stop_process("nap")
+    told = deck.until(client, e.ChildStopped, name="nap")
+    assert moves(told, "nap") == ["stopping", "stopped"]
+    with pytest.raises(quarterdeck.CommandRefused, match="no process is called 'nip'; configured are: nap"):
+        client.start_process("nip")
+
+
+def test_a_reload_restarts_only_what_changed(deck: Deck) -> None:
+    text = '[process.{}]\ncommand = ["sleep", "{}"]\nready = "running"\n'
+    deck.write(text.format("a", 1000) + text.format("b", 1000))
+    client = deck.start()
+    deck.until(client, e.ChildReady, name="b")
+    deck.write(text.format("a", 1000) + text.format("b", 2000))
+    os.kill(deck.launcher.pid, signal.SIGHUP)
+    told = deck.until(client, e.ChildReady, name="b")
+    assert moves(told, "b") == ["stopping", "stopped", "running", "ready"]
+    assert moves(told, "a") == []
+    deck.write("[process.a]\ncommand = 7\n")
+    os.kill(deck.launcher.pid, signal.SIGHUP)  # wrong: told in the log, and nothing changes
+    assert client.ping() is not None
+
+
+def test_only_a_child_of_kind_host_may_be_host_where_roles_are_proven(deck: Deck) -> None:
+    deck.write('[quarterdeck]\nroles = "proven"\n' + TWO)
+    client = deck.start()
+    deck.until(client, e.ChildReady, name="web")
+    with pytest.raises(quarterdeck.CommandRefused, match="forbidden"):
+        connect_blocking(kind="host", name="an impostor", endpoint=deck.launcher.endpoint)
