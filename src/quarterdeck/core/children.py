@@ -49,8 +49,8 @@ NEXT: Final[dict[ChildState, tuple[ChildState, ...]]] = {
     "failed": ("running", "backoff", "failed", "stopped"),
 }
 """Which state may follow which. A start that fails goes to backoff or failed without running; stopping ends there
-where the reason was that the child never got ready. Who ends by itself or is killed while the launcher quits, is stopped
-unasked.
+where the reason was that the child never got ready. Who ends by itself or is killed while the launcher quits is
+stopped unasked.
 """
 
 EVENTS: Final[dict[ChildState, type[e.ChildEvent]]] = {
