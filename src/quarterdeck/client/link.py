@@ -8,12 +8,15 @@ cannot be waited for like this: there a write waits until the launcher takes it,
 from __future__ import annotations
 
 import sys
+import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from quarterdeck.transport import Stream
 
 READ_BYTES: Final = 65536
+SIGNAL_WAITS_S_MAX: Final = 1.0
+"""How long Ctrl-C may wait for its handler in the worst case."""
 PIECE_BYTES: Final = 16384  # Linux calls a Unix socket writable while three quarters of its buffer are free
 
 
@@ -91,6 +94,17 @@ else:
             """Wait until it can be read from, or written to if anything waits; neither after the timeout."""
             wanted = select.POLLIN if self.is_written else select.POLLIN | select.POLLOUT
             self._poll.modify(self._stream.fileno(), wanted)
-            found = self._poll.poll(None if timeout_s is None else max(0.0, timeout_s) * 1000)
+            found = self._found_within(timeout_s)
             events = found[0][1] if found else 0
             return Ready(bool(events & ~select.POLLOUT), bool(events & select.POLLOUT))
+
+        def _found_within(self, timeout_s: float | None) -> list[tuple[int, int]]:
+            """Wait in pieces: a signal that comes right before the system call does not interrupt it, and its handler
+            runs between two of them.
+            """
+            deadline = None if timeout_s is None else time.monotonic() + max(0.0, timeout_s)
+            while True:
+                left_s = SIGNAL_WAITS_S_MAX if deadline is None else max(0.0, deadline - time.monotonic())
+                found = self._poll.poll(min(left_s, SIGNAL_WAITS_S_MAX) * 1000)
+                if found or left_s == 0.0:
+                    return found
