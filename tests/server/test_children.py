@@ -70,6 +70,16 @@ class Deck:
                 return taken
         raise AssertionError(f"the stream ended before {kind.__name__} {members}; it told {taken}")
 
+    def until_ready(self, client: BlockingClient, *names: str) -> list[e.StreamEvent]:
+        """The events up to where all of these children have become ready, in whatever order."""
+        waiting, taken = set(names), list[e.StreamEvent]()
+        while waiting:
+            taken += self.until(client, e.ChildReady)
+            ready = taken[-1]
+            assert isinstance(ready, e.ChildReady)
+            waiting.discard(ready.name)
+        return taken
+
     def remember(self) -> None:
         """Note every process below the launcher, to see later that it is gone."""
         self.seen.update(psutil.Process(self.launcher.pid).children(recursive=True))
@@ -142,10 +152,7 @@ def test_the_exit_status_of_a_child_is_told_by_its_goodbye(deck: Deck) -> None:
 def test_a_killed_launcher_leaves_nothing_behind_not_even_daemons(deck: Deck) -> None:
     deck.write(TWO + '[process.daemon]\ncommand = ["PYTHON", "daemon.py"]\nready = { log = "up" }\n')
     client = deck.start()
-    waiting = {"web", "daemon"}
-    while waiting:
-        told = deck.until(client, e.ChildReady)
-        waiting -= {event.name for event in told if isinstance(event, e.ChildReady)}
+    deck.until_ready(client, "web", "daemon")
     deck.remember()
     deck.launcher.kill()
     client.close()
@@ -160,10 +167,7 @@ def test_children_live_on_and_are_adopted_where_that_is_wanted(deck: Deck) -> No
     deck.launcher.kill()
     client.close()
     client = deck.start()
-    waiting = set(before)
-    while waiting:  # they register anew by themselves
-        told = deck.until(client, e.ChildReady)
-        waiting -= {event.name for event in told if isinstance(event, e.ChildReady)}
+    deck.until_ready(client, *before)  # they register anew by themselves
     assert {row.name: row.pid for row in client.get_snapshot().children} == before
     client.quit(reason="user_exit")
     deck.until(client, e.LifecyclePhaseChanged, to="dead")
@@ -209,7 +213,7 @@ def test_a_reload_restarts_only_what_changed(deck: Deck) -> None:
     text = '[process.{}]\ncommand = ["sleep", "{}"]\nready = "running"\n'
     deck.write(text.format("a", 1000) + text.format("b", 1000))
     client = deck.start()
-    deck.until(client, e.ChildReady, name="b")
+    deck.until_ready(client, "a", "b")  # either may be the first
     deck.write(text.format("a", 1000) + text.format("b", 2000))
     os.kill(deck.launcher.pid, signal.SIGHUP)
     told = deck.until(client, e.ChildReady, name="b")

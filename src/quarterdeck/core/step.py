@@ -13,6 +13,7 @@ from msgspec import Struct
 from quarterdeck.core.state import ChildPlan
 from quarterdeck.schema.commands import Command
 from quarterdeck.schema.events import StreamEvent
+from quarterdeck.schema.replies import HostDirective
 from quarterdeck.schema.types import ErrorCode, JournalState, Rect, ShutdownReason
 
 Source = Literal["client", "witness", "clock", "child", "launcher"]
@@ -159,6 +160,12 @@ class BeginShutdown(Struct, frozen=True):
     grace_ms: int
 
 
+class DirectHost(Struct, frozen=True):
+    """Effect: ask the live host to do something; with none, nobody is asked (protocol, section 7)."""
+
+    directive: HostDirective
+
+
 class MoveWindow(Struct, frozen=True):
     """Effect: a window should be moved; a witness that may correct does it."""
 
@@ -213,6 +220,7 @@ class Stop(Struct, frozen=True):
 StepReply = Welcome | Pong | Refused
 Effect = (
     BeginShutdown
+    | DirectHost
     | MoveWindow
     | SpawnChild
     | ReleaseChild

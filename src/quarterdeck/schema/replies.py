@@ -171,6 +171,7 @@ class Shutdown(DirectiveBase, tag="shutdown", frozen=True):
     kind: Literal["command"] = "command"
 
 
-Directive = SpawnPoolWindow | ReapPanes | DrainPoolIfLast | ProbeUiThread | Shutdown
+HostDirective = SpawnPoolWindow | ReapPanes | DrainPoolIfLast | ProbeUiThread
+Directive = HostDirective | Shutdown
 DIRECTIVE_TYPES: Final[tuple[type[Struct], ...]] = get_args(Directive)
 DIRECTIVE_NAMES: Final = frozenset(str(d.__struct_config__.tag) for d in DIRECTIVE_TYPES)

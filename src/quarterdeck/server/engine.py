@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, cast
 
 from msgspec import Raw
@@ -22,6 +22,7 @@ from quarterdeck.core.step import (
     BeginShutdown,
     ChildExited,
     Context,
+    DirectHost,
     Effect,
     FinishShutdown,
     Input,
@@ -544,7 +545,11 @@ class Engine:
 
     def _act(self, effect: Effect) -> None:
         if isinstance(effect, BeginShutdown):
-            self._direct_all(Shutdown(effect.reason, effect.grace_ms))
+            self._direct(self._by_pid.values(), Shutdown(effect.reason, effect.grace_ms))
+        elif isinstance(effect, DirectHost):
+            host = self._by_pid.get(self.state.host_pid) if self.state.host_pid is not None else None
+            if host is not None:  # gone since; what it was asked fails with it
+                self._direct((host,), effect.directive)
         elif isinstance(effect, FinishShutdown):
             self.observe(ShutdownFinished())
         elif isinstance(effect, MoveWindow):
@@ -559,9 +564,9 @@ class Engine:
                     self.hub.pump(peer)
             self._on_stop()
 
-    def _direct_all(self, directive: Directive) -> None:
-        """Tell every registered client what the launcher asks of it."""
+    def _direct(self, peers: Iterable[Peer], directive: Directive) -> None:
+        """Tell registered clients what the launcher asks of them."""
         line = encode_line(directive)
-        for peer in list(self._by_pid.values()):
+        for peer in list(peers):
             peer.outbox.put(Due(self.state.version, line))
             self.hub.pump(peer)
