@@ -153,7 +153,7 @@ class Acceptor:
                 break
             del self._unregistered[peer]
             what = f"no register within {self._config.limits.register_timeout:g} s"
-            self._engine.refuse(peer, Refusal("register_timeout", what, True))
+            self._engine.turn_away(peer, Refusal("register_timeout", what, True))
         self._arm()
 
 

@@ -33,9 +33,7 @@ from quarterdeck.core.step import (
     Source,
     Step,
     Stop,
-    SyntheticGoodbye,
     Tick,
-    Welcome,
 )
 from quarterdeck.core.step import Pong as PongStep
 from quarterdeck.drivers.clock import Clock
@@ -44,23 +42,18 @@ from quarterdeck.log.history import History
 from quarterdeck.log.ring import Ring
 from quarterdeck.schema import commands as c
 from quarterdeck.schema.events import name_of
-from quarterdeck.schema.replies import Ack, Directive, Error, EventList, Pong, Registered, Shutdown, Snapshot
+from quarterdeck.schema.replies import Ack, Directive, Error, EventList, Pong, Shutdown, Snapshot
 from quarterdeck.server.alarm import Alarm
-from quarterdeck.server.claims import Claims, child_of
 from quarterdeck.server.hub import Hub, Subscriber
-from quarterdeck.server.outbox import Due, End, Interest, Render, Turn
+from quarterdeck.server.outbox import Due, End, Render, Turn
 from quarterdeck.server.peer import Peer
 from quarterdeck.server.ports import Door, Identity, Journal, Supervision
 from quarterdeck.server.queries import Unfit, events_after, interest_of, since_of
+from quarterdeck.server.registrations import Registrations
 from quarterdeck.transport import peercred
 from quarterdeck.wire.codec import Malformed, encode_line, encode_lines, event_name
 from quarterdeck.wire.connection import Refusal
 
-_INNER: Final = "register: `subscribe."
-DISCONNECTED: Final = SyntheticGoodbye("disconnected")
-EVICTED: Final = SyntheticGoodbye("evicted")
-EXIT_STATUS_S: Final = 0.2
-"""How long the goodbye of a child of ours waits for its exit status (protocol, section 3.5)."""
 SLICES_AT_ONCE: Final = 4
 """Slices of 64 KiB taken from one connection in a turn: together what a loop reads at once."""
 
@@ -95,18 +88,17 @@ class Engine:
         if journal is not None:
             journal.attach(state, self.history, loop, self.observe)
         self._supervision = supervision
-        self._claims = Claims(config)
         self._alarm = Alarm(loop, clock, lambda: self.observe(Tick(), "clock"))
         self._witness: Witness | None = None
         self._host_pid: int | None = None  # as the witness was told
         self.peers: dict[Peer, None] = {}
-        self._by_pid: dict[int, Peer] = {}
+        self.registrations = Registrations(self, loop, door, has_children=supervision is not None)
         self._woken: dict[Peer, None] = {}
         self._observed: deque[tuple[Input, Source]] = deque()
         self._scheduled = False
         self._is_closed = False
         # What one turn gathered, until it is committed and told:
-        self._lines: list[bytes] = []
+        self.untold: list[bytes] = []  # encoded events
         self._names: list[str] = []
         self._touched: dict[Peer, None] = {}
         self._effects: list[Effect] = []
@@ -118,7 +110,7 @@ class Engine:
         self.peers[peer] = None
         refusal = self._door.joined(peer)
         if refusal is not None:
-            self.refuse(peer, refusal)
+            self.turn_away(peer, refusal)
 
     def received(self, peer: Peer) -> None:
         """A connection sent bytes. Nothing but pings, and nothing else under way for it: answered at once, since they
@@ -176,18 +168,18 @@ class Engine:
         """Whether a pid is the live host's or its descendant's."""
         return self.state.host_pid is not None and peercred.is_or_descends(pid, self.state.host_pid)
 
-    def refuse(self, peer: Peer, refusal: Refusal) -> None:
+    def turn_away(self, peer: Peer, refusal: Refusal) -> None:
         """Turn a connection away that has not registered."""
         if peer.pid is not None or peer.leaving or peer.gone:
             return
-        self._refuse(peer, refusal)
+        self.refuse(peer, refusal)
         self._schedule()
 
     def close(self) -> None:
         """Give back what the engine itself holds of the system. What comes after this comes too late: no more turns."""
         self._is_closed = True
         self._alarm.set(None)
-        self._claims.close()
+        self.registrations.close()
 
     def _pump_again(self, peer: Subscriber) -> None:
         """It is due more than one turn may read from the disk for it."""
@@ -218,19 +210,19 @@ class Engine:
         while self._observed:
             observation, source = self._observed.popleft()
             if isinstance(observation, ChildExited):
-                self._end_registration(observation)
-            self._reduce(observation, self._context(source))
+                self.registrations.child_exited(observation)
+            self.feed(observation, self.context(source))
         self._settle()
 
     def _settle(self) -> None:
-        self._commit_and_tell()
+        self.commit_and_tell()
         touched, self._touched = self._touched, {}
         for peer in touched:
             self.hub.pump(peer)
             if peer.leaving:
                 if not peer.gone and (peer.blocked or peer.outbox):
                     peer.linger()
-            elif (peer.inbox or peer.connection.waiting) and self._may_take(peer):
+            elif (peer.inbox or peer.connection.waiting) and self.may_take(peer):
                 self.wake(peer)  # what it sent was waiting for these replies to go out
         effects, self._effects = self._effects, []
         for effect in effects:
@@ -241,12 +233,13 @@ class Engine:
             self._host_pid = self.state.host_pid
             self._witness.host_changed()
 
-    def _commit_and_tell(self) -> None:
+    def commit_and_tell(self) -> None:
+        """Keep what was reduced so far, then tell it."""
         if self._journal is not None:
             self._journal.commit()
-        if self._lines:
-            lines, names = self._lines, self._names
-            self._lines, self._names = [], []
+        if self.untold:
+            lines, names = self.untold, self._names
+            self.untold, self._names = [], []
             self.hub.tell(lines, names)
 
     def _take(self, peer: Peer) -> None:
@@ -254,31 +247,32 @@ class Engine:
         waiting.
         """
         for _ in range(SLICES_AT_ONCE):
-            if not self._may_take(peer):
+            if not self.may_take(peer):
                 break
             self._take_slice(peer)
             if not peer.inbox and not peer.connection.waiting:
                 break
         if peer.leaving:
-            self._say_goodbye_for(peer, EVICTED)
+            self.registrations.evict(peer)
             self._touched[peer] = None
         elif peer.inbox or peer.connection.waiting:
             peer.pause_reading(True)
-            if self._may_take(peer):
+            if self.may_take(peer):
                 self.wake(peer)
         elif peer.ended_input:
-            if not peer.is_rendering and not self._awaits_exit(peer):  # what it asked for before shows it alive
-                self._depart(peer)
+            # What it asked for before shows it alive.
+            if not peer.is_rendering and not self.registrations.awaits_exit(peer):
+                self.registrations.depart(peer)
         else:
             peer.pause_reading(False)
 
     def _take_slice(self, peer: Peer) -> None:
         if not peer.inbox:
             peer.inbox.extend(peer.connection.take())
-        while peer.inbox and self._may_take(peer):
-            self._handle(peer, peer.inbox.popleft())
+        while peer.inbox and self.may_take(peer):
+            self.handle(peer, peer.inbox.popleft())
 
-    def _may_take(self, peer: Peer) -> bool:
+    def may_take(self, peer: Peer) -> bool:
         """Whether its next command may be carried out: not behind a snapshot, nor while too many replies wait
         (section 8).
         """
@@ -297,26 +291,27 @@ class Engine:
 
     # --- one input
 
-    def _handle(self, peer: Peer, value: c.Command | Malformed) -> None:
+    def handle(self, peer: Peer, value: c.Command | Malformed) -> None:
         """One line of one connection, in the order of protocol section 3.7."""
         admitted = peer.connection.admit(value)
         if isinstance(admitted, Refusal):
-            self._refuse(peer, admitted)
+            self.refuse(peer, admitted)
         elif isinstance(admitted, c.Register):
-            self._register(peer, admitted)
+            self.registrations.register(peer, admitted)
         elif isinstance(admitted, c.Goodbye):
-            self._goodbye(peer, admitted)
+            self.registrations.goodbye(peer, admitted)
         elif isinstance(admitted, c.GetSnapshot):
-            self._put(peer, Render(admitted.id))
+            self.put(peer, Render(admitted.id))
         elif isinstance(admitted, c.GetEvents):
             self._get_events(peer, admitted)
         elif isinstance(admitted, c.Subscribe):
             self._subscribe(peer, admitted)
         else:
-            step = self._reduce(admitted, self._context("client", peer))
-            self._answer(peer, admitted.id, step)
+            step = self.feed(admitted, self.context("client", peer))
+            self.answer(peer, admitted.id, step)
 
-    def _context(self, source: Source, peer: Peer | None = None) -> Context:
+    def context(self, source: Source, peer: Peer | None = None) -> Context:
+        """What the reducer may know of this moment, and of who sent the input."""
         return Context(
             now=self.clock.now(),
             now_ms=self.clock.now_ms(),
@@ -327,191 +322,62 @@ class Engine:
             entropy=self.clock.entropy(),
         )
 
-    def _reduce(self, value: Input, ctx: Context) -> Step:
+    def feed(self, value: Input, ctx: Context) -> Step:
+        """Reduce one input, and gather what comes of it for this turn."""
         step = reduce(self.state, value, ctx)
         lines = [encode_line(event) for event in step.events]
         if self._journal is not None:
             self._journal.record(value, ctx, lines)
-        self._lines.extend(lines)
+        self.untold.extend(lines)
         self._names.extend(map(name_of, step.events))
         self._effects.extend(step.effects)
         return step
 
-    def _answer(self, peer: Peer, id: int | str | None, step: Step) -> None:
+    def answer(self, peer: Peer, id: int | str | None, step: Step) -> None:
+        """Give a command its reply: the step's own, or an `ack` where it has an `id`."""
         reply = step.reply
         version = self.state.version
         if isinstance(reply, Refused):
-            self._refuse(peer, Refusal(reply.code, reply.message, reply.fatal, id))
+            self.refuse(peer, Refusal(reply.code, reply.message, reply.fatal, id))
         elif isinstance(reply, PongStep):
-            self._put(peer, Due(version, encode_line(Pong(reply.nonce, version, id))))
+            self.put(peer, Due(version, encode_line(Pong(reply.nonce, version, id))))
         elif id is not None:
-            self._put(peer, Due(version, encode_line(Ack(version, id))))
+            self.put(peer, Due(version, encode_line(Ack(version, id))))
 
-    def _put(self, peer: Peer, entry: Due | Turn | Render | End) -> None:
+    def put(self, peer: Peer, entry: Due | Turn | Render | End) -> None:
+        """Let something wait for a connection, which gets it in this turn if it can take it."""
         if peer.gone:
             return
         peer.outbox.put(entry)
         peer.is_rendering = peer.is_rendering or isinstance(entry, Render)
         self._touched[peer] = None
 
-    def _refuse(self, peer: Peer, refusal: Refusal) -> None:
+    def refuse(self, peer: Peer, refusal: Refusal) -> None:
+        """Answer with an error; a fatal one is the last thing that the connection is told."""
         error = Error(refusal.code, refusal.message, refusal.fatal, 0, refusal.id)
         before = self.state.version
-        self._put(peer, Due(before, encode_line(error)))
+        self.put(peer, Due(before, encode_line(error)))
         if refusal.fatal:
-            self._say_goodbye_for(peer, EVICTED)
-            self._close(peer, before)
+            self.registrations.evict(peer)
+            self.close_behind(peer, before)
 
-    def _close(self, peer: Peer, fence: int | None = None) -> None:
+    def close_behind(self, peer: Peer, fence: int | None = None) -> None:
         """Nothing more is taken from this connection; what it is due goes out, then it is closed."""
         peer.leaving = True
         peer.connection.close()
         peer.inbox.clear()
-        self._put(peer, End(self.state.version if fence is None else fence))
-
-    # --- a connection's life
-
-    def _register(self, peer: Peer, command: c.Register) -> None:
-        """Members, identity, state, in this order: what is refused before the reducer has changed nothing."""
-        wanted = command.subscribe
-        try:
-            interest = interest_of(wanted, _INNER) if wanted is not None else None
-            start, wrong = self._claims.check(command, peer.link)
-            child = child_of(self.state, command.pid) if self._supervision is not None else None
-            if wrong is None:
-                wrong = self._claims.check_role(command, self.state, child)
-            if wrong is not None:
-                self._refuse(peer, Refusal(wrong.code, wrong.message, True, command.id))
-                return
-            since = since_of(wanted, self.identity.run_id, self.state.version, _INNER) if wanted is not None else None
-        except Unfit as unfit:
-            self._refuse_unfit(peer, unfit, command.id)
-            return
-        self._end_stale(command.pid, start)
-        before = self.state.version
-        peer.start = start
-        now, now_ms, entropy = self.clock.now(), self.clock.now_ms(), self.clock.entropy()
-        ctx = Context(now, now_ms, "client", peer.conn_id, command.pid, start, entropy, child)
-        step = self._reduce(command, ctx)
-        if not isinstance(step.reply, Welcome):
-            self._answer(peer, command.id, step)
-            return
-        self._welcome(peer, command, step.reply)
-        if wanted is None or interest is None:
-            self.hub.follow(peer, Interest(), before)
-        elif wanted.snapshot:
-            self._put(peer, Render(None, interest))
-        else:
-            self._put(peer, Turn(0, interest, before if since is None else since))
-
-    def _end_stale(self, pid: int, start: int | None) -> None:
-        """Before a pid is refused as registered already: has that connection ended, or that process (section 3.2)?"""
-        old = self._by_pid.get(pid)
-        if old is None:
-            return
-        self._drain(old)
-        is_another = start is not None and old.start is not None and start != old.start
-        if not old.leaving and (old.ended_input or is_another):
-            if old.is_rendering:
-                self._commit_and_tell()
-                self.hub.pump(old)
-            self._depart(old)
-
-    def _drain(self, peer: Peer) -> None:
-        """Carry out what it sent and the kernel holds; all of it, where its input has ended."""
-        peer.read_now()
-        while (
-            (peer.inbox or peer.connection.waiting) and not peer.leaving and (peer.ended_input or self._may_take(peer))
-        ):
-            if peer.inbox:
-                self._handle(peer, peer.inbox.popleft())
-            else:
-                peer.inbox.extend(peer.connection.take())  # nothing, where all its lines are blank
-
-    def _welcome(self, peer: Peer, command: c.Register, reply: Welcome) -> None:
-        """The registration stands. Without a subscription of its own, its events come first; with one, after
-        `registered`.
-        """
-        peer.connection.registered()
-        peer.pid = command.pid
-        self._by_pid[command.pid] = peer
-        self._door.registered(peer)
-        registered = Registered(
-            client_id=reply.client_id,
-            launcher_pid=self.identity.pid,
-            launcher_version=self.identity.version,
-            version=self.state.version,
-            run_id=self.identity.run_id,
-            protocol=1,
-            max_line_bytes=self.config.limits.max_line_bytes,
-            id=command.id,
-        )
-        self._put(peer, Due(self.state.version if command.subscribe is None else 0, encode_line(registered)))
-
-    def _goodbye(self, peer: Peer, command: c.Goodbye) -> None:
-        """The leaver is due all before its goodbye, every event of its goodbye, and the ack."""
-        before, first = self.state.version, len(self._lines)
-        pid = peer.pid
-        self._reduce(command, self._context("client", peer))
-        lines = b"".join(self._lines[first:])
-        if command.id is not None:
-            lines += encode_line(Ack(self.state.version, command.id))
-        self._forget(peer, pid)
-        self._put(peer, Due(before, lines))
-        self._close(peer, before)
-
-    def _depart(self, peer: Peer, end: SyntheticGoodbye = DISCONNECTED) -> None:
-        """Its input ended: a synthetic goodbye if it was registered, and what it was due before that goes out."""
-        before = self.state.version
-        self._say_goodbye_for(peer, end)
-        self._close(peer, before)
-
-    def _say_goodbye_for(self, peer: Peer, end: SyntheticGoodbye) -> None:
-        """The synthetic goodbye, if there is a registration that it ends."""
-        if peer.pid is not None:
-            ctx = self._context("launcher", peer)
-            self._forget(peer, peer.pid)
-            self._reduce(end, ctx)
-
-    def _awaits_exit(self, peer: Peer) -> bool:
-        """Whether its goodbye waits for the exit status of a child of ours, which says more (section 3.5)."""
-        if peer.exit_wait_is_over or self._supervision is None or peer.pid is None:
-            return False
-        if not any(child.pid == peer.pid for child in self.state.children.values()):
-            return False
-        self._loop.call_later(EXIT_STATUS_S, self._stop_awaiting, peer)
-        peer.exit_wait_is_over = True  # asked once; the status, or the timer, wakes it
-        return True
-
-    def _stop_awaiting(self, peer: Peer) -> None:
-        if not peer.leaving:
-            self.wake(peer)
-
-    def _end_registration(self, exited: ChildExited) -> None:
-        """A child's process is gone: so is its registration, after what it had sent."""
-        peer = self._by_pid.get(exited.pid)
-        if peer is None or peer.leaving:
-            return
-        self._drain(peer)
-        if not peer.leaving:
-            by_signal = exited.code is not None and exited.code < 0
-            self._depart(peer, SyntheticGoodbye("signaled" if by_signal else "exited", exited.code))
-
-    def _forget(self, peer: Peer, pid: int | None) -> None:
-        peer.pid = None
-        if pid is not None and self._by_pid.get(pid) is peer:
-            del self._by_pid[pid]
+        self.put(peer, End(self.state.version if fence is None else fence))
 
     # --- queries
 
     def _get_events(self, peer: Peer, command: c.GetEvents) -> None:
         # Events of this very turn are not in history yet: they go there before anything is answered from it.
-        self._commit_and_tell()
+        self.commit_and_tell()
         history = self.history
         try:
             since = since_of(command, self.identity.run_id, history.newest, "get_events: `") or 0
         except Unfit as unfit:
-            self._refuse_unfit(peer, unfit, command.id)
+            self.refuse_unfit(peer, unfit, command.id)
             return
         lines = events_after(history, since, command.limit or 1000, self.config.limits.event_list_bytes)
         reply = EventList(
@@ -521,33 +387,34 @@ class Engine:
             oldest=history.oldest,
             id=command.id,
         )
-        self._put(peer, Due(history.newest, encode_line(reply)))
+        self.put(peer, Due(history.newest, encode_line(reply)))
 
     def _subscribe(self, peer: Peer, command: c.Subscribe) -> None:
         try:
             interest = interest_of(command, "subscribe: `")
             since = since_of(command, self.identity.run_id, self.state.version, "subscribe: `")
         except Unfit as unfit:
-            self._refuse_unfit(peer, unfit, command.id)
+            self.refuse_unfit(peer, unfit, command.id)
             return
         if command.snapshot:
-            self._put(peer, Render(command.id, interest))
+            self.put(peer, Render(command.id, interest))
         else:
-            self._put(peer, Turn(self.state.version, interest, since, command.id))
+            self.put(peer, Turn(self.state.version, interest, since, command.id))
 
-    def _refuse_unfit(self, peer: Peer, unfit: Unfit, id: int | str | None) -> None:
+    def refuse_unfit(self, peer: Peer, unfit: Unfit, id: int | str | None) -> None:
+        """Answer a query that cannot be carried out."""
         if unfit.code == "invalid_command":
-            self._refuse(peer, peer.connection.refuse_bad("invalid_command", str(unfit), id))
+            self.refuse(peer, peer.connection.refuse_bad("invalid_command", str(unfit), id))
         else:
-            self._refuse(peer, Refusal(unfit.code, str(unfit), False, id))
+            self.refuse(peer, Refusal(unfit.code, str(unfit), False, id))
 
     # --- effects
 
     def _act(self, effect: Effect) -> None:
         if isinstance(effect, BeginShutdown):
-            self._direct(self._by_pid.values(), Shutdown(effect.reason, effect.grace_ms))
+            self._direct(self.registrations.peers(), Shutdown(effect.reason, effect.grace_ms))
         elif isinstance(effect, DirectHost):
-            host = self._by_pid.get(self.state.host_pid) if self.state.host_pid is not None else None
+            host = self.registrations.peer_of(self.state.host_pid)
             if host is not None:  # gone since; what it was asked fails with it
                 self._direct((host,), effect.directive)
         elif isinstance(effect, FinishShutdown):
@@ -556,17 +423,16 @@ class Engine:
             if self._witness is not None and self.config.correct:
                 self._witness.move(effect.hwnd, effect.target)
         elif isinstance(effect, Stop):
-            self._by_pid.clear()
+            self.registrations.end_all()
             for peer in list(self.peers):
                 if not peer.leaving:
-                    peer.pid = None
-                    self._close(peer)
+                    self.close_behind(peer)
                     self.hub.pump(peer)
             self._on_stop()
 
     def _direct(self, peers: Iterable[Peer], directive: Directive) -> None:
         """Tell registered clients what the launcher asks of them."""
         line = encode_line(directive)
-        for peer in list(peers):
+        for peer in peers:
             peer.outbox.put(Due(self.state.version, line))
             self.hub.pump(peer)
