@@ -47,15 +47,3 @@ class Claims:
         return Refused(
             "forbidden", "roles=proven: only the launcher's own child of kind host may register as host", True
         )
-
-
-def child_of(state: State, pid: int) -> str | None:
-    """Which child a process is, or descends from: by pid and start time, as the kernel tells them."""
-    by_pid = {child.pid: child for child in state.children.values() if child.pid is not None}
-    if not by_pid:
-        return None
-    for ancestor, start in peercred.lineage(pid):
-        child = by_pid.get(ancestor)
-        if child is not None and (child.start is None or start is None or child.start == start):
-            return child.plan.name
-    return None

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 
 from quarterdeck.config import Config
-from quarterdeck.core.state import Rules, State
+from quarterdeck.core.state import State
 from quarterdeck.core.step import QuitSignalled
 from quarterdeck.drivers.clock import SystemClock
 from quarterdeck.drivers.witness import Witness
@@ -29,11 +29,13 @@ from quarterdeck.server import logs
 from quarterdeck.server.acceptor import Acceptor
 from quarterdeck.server.engine import Engine
 from quarterdeck.server.ports import Identity
+from quarterdeck.server.rules import rules_of
 from quarterdeck.transport import Listener
 from quarterdeck.transport.endpoint import Claim, address_of, default_data_dir, prepare_folder
 from quarterdeck.version import __version__
 
 if TYPE_CHECKING:
+    from quarterdeck.core.state import Rules
     from quarterdeck.deckfile import DeckFile
     from quarterdeck.server.recording import Recording
     from quarterdeck.server.supervisor import Supervisor
@@ -152,7 +154,7 @@ class Daemon:
         stopped = asyncio.Event()
         acceptor = Acceptor(self._listener, self._config, loop)
         witness = _witness(self._config)
-        rules = _rules(self._config, witness)
+        rules = rules_of(self._config, () if witness is None else witness.cannot_observe)
         clock = SystemClock()
         recording = self._recording(rules, clock)
         engine = Engine(
@@ -256,18 +258,3 @@ def _witness(config: Config) -> Witness | None:
     from quarterdeck.drivers.x11 import x11_witness
 
     return x11_witness(os.environ.get("DISPLAY"), on_trouble=lambda what: log.warning("%s", what))
-
-
-def _rules(config: Config, witness: Witness | None) -> Rules:
-    """What the reducer needs of the limits, and of what its witness is blind to."""
-    limits = config.limits
-    return Rules(
-        exited_processes_max=limits.exited_processes,
-        windows_max=limits.windows,
-        pool_max=limits.pool,
-        pending_handles_max=limits.pending_handles,
-        closed_handles_max=limits.closed_handles,
-        promotions_max=limits.promotions,
-        backend_ids_max=limits.backend_ids,
-        cannot_observe=tuple(sorted(witness.cannot_observe)) if witness is not None else (),
-    )

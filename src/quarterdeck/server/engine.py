@@ -92,7 +92,7 @@ class Engine:
         self._witness: Witness | None = None
         self._host_pid: int | None = None  # as the witness was told
         self.peers: dict[Peer, None] = {}
-        self.registrations = Registrations(self, loop, door, has_children=supervision is not None)
+        self.registrations = Registrations(self, loop, door, supervision)
         self._woken: dict[Peer, None] = {}
         self._observed: deque[tuple[Input, Source]] = deque()
         self._scheduled = False

@@ -36,10 +36,14 @@ class Journal(Protocol):
 
 
 class Supervision(Protocol):
-    """Who carries out what concerns children."""
+    """Who carries out what concerns children, and knows whose child a process is."""
 
     def act(self, effect: Effect) -> bool:
         """Carry out an effect, if it concerns a child; whether it does."""
+        ...
+
+    def child_of(self, state: State, pid: int) -> str | None:
+        """Which child a process is, or descends from."""
         ...
 
 

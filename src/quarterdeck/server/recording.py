@@ -125,6 +125,11 @@ class Recording:
             self._try_later()
 
     @property
+    def is_failing(self) -> bool:
+        """Whether what is told now is not kept yet, or will not be."""
+        return self._trouble is not None
+
+    @property
     def follows_a_run(self) -> bool:
         """Whether the journal holds something of earlier runs, as far as it can be seen."""
         return self._journal is not None and self._journal.follows_a_run

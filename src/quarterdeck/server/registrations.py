@@ -19,10 +19,10 @@ from msgspec import structs
 from quarterdeck.core.step import ChildExited, SyntheticGoodbye, Welcome
 from quarterdeck.schema import commands as c
 from quarterdeck.schema.replies import Ack, Registered
-from quarterdeck.server.claims import Claims, child_of
+from quarterdeck.server.claims import Claims
 from quarterdeck.server.outbox import Due, Interest, Render, Turn
 from quarterdeck.server.peer import Peer
-from quarterdeck.server.ports import Door
+from quarterdeck.server.ports import Door, Supervision
 from quarterdeck.server.queries import Unfit, interest_of, since_of
 from quarterdeck.wire.codec import encode_line
 from quarterdeck.wire.connection import Refusal
@@ -40,11 +40,13 @@ EXIT_STATUS_S: Final = 0.2
 class Registrations:
     """Who is registered over which connection. It reduces and answers through its engine."""
 
-    def __init__(self, engine: Engine, loop: asyncio.AbstractEventLoop, door: Door, *, has_children: bool) -> None:
+    def __init__(
+        self, engine: Engine, loop: asyncio.AbstractEventLoop, door: Door, supervision: Supervision | None
+    ) -> None:
         self._engine = engine
         self._loop = loop
         self._door = door
-        self._has_children = has_children
+        self._supervision = supervision
         self._claims = Claims(engine.config)
         self._by_pid: dict[int, Peer] = {}
 
@@ -73,7 +75,8 @@ class Registrations:
         try:
             interest = interest_of(wanted, _INNER) if wanted is not None else None
             start, wrong = self._claims.check(command, peer.link)
-            child = child_of(engine.state, command.pid) if self._has_children else None
+            supervision = self._supervision
+            child = supervision.child_of(engine.state, command.pid) if supervision is not None else None
             if wrong is None:
                 wrong = self._claims.check_role(command, engine.state, child)
             if wrong is not None:
@@ -180,7 +183,7 @@ class Registrations:
 
     def awaits_exit(self, peer: Peer) -> bool:
         """Whether its goodbye waits for the exit status of a child of ours, which says more (section 3.5)."""
-        if peer.exit_wait_is_over or not self._has_children or peer.pid is None:
+        if peer.exit_wait_is_over or self._supervision is None or peer.pid is None:
             return False
         if not any(child.pid == peer.pid for child in self._engine.state.children.values()):
             return False

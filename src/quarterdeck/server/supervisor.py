@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+from quarterdeck.core.state import State
 from quarterdeck.core.step import (
     ChildExited,
     ChildrenConfigured,
@@ -27,6 +28,7 @@ from quarterdeck.core.step import (
 from quarterdeck.deckfile import DeckFile, ProcessSpec
 from quarterdeck.drivers.children import Children, Program
 from quarterdeck.server.plans import plans_of, revision_of
+from quarterdeck.transport import peercred
 
 log = logging.getLogger("quarterdeck.server")
 
@@ -131,6 +133,17 @@ class Supervisor:
             case _:
                 return False
         return True
+
+    def child_of(self, state: State, pid: int) -> str | None:
+        """Which child a process is, or descends from: by pid and start time, as the kernel tells them."""
+        by_pid = {child.pid: child for child in state.children.values() if child.pid is not None}
+        if not by_pid:
+            return None
+        for ancestor, start in peercred.lineage(pid):
+            child = by_pid.get(ancestor)
+            if child is not None and (child.start is None or start is None or child.start == start):
+                return child.plan.name
+        return None
 
     async def end(self) -> None:
         """No child is left to wait for: let the guard end."""
