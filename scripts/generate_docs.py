@@ -60,7 +60,7 @@ ERRORS: Final[dict[str, tuple[str, str]]] = {
     "unknown_process": ("no", "no child has this name"),
     "unknown_run": ("no", "`run_id` names another run"),
     "limit_reached": ("no", "a limit, which the message names"),
-    "internal": ("no", "the launcher cannot do this"),
+    "internal": ("no", "a rule broke down over it; the launcher's log says where, and nothing of it is told"),
     "permission_denied": ("yes", "the peer is another user"),
     "pid_mismatch": ("yes", "the claimed pid is neither the peer nor its descendant"),
     "too_many_connections": ("yes", "`limits.connections` are open"),

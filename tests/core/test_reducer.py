@@ -7,7 +7,8 @@ from typing import get_args
 import pytest
 
 from quarterdeck.core.reducer import ROLES, TABLE
-from quarterdeck.core.step import Observation, Pong, Refused, Tick
+from quarterdeck.core.state import State
+from quarterdeck.core.step import Input, Observation, Pong, Refused, Step, SyntheticGoodbye, Tick
 from quarterdeck.schema.commands import QUERY_NAMES, Command, Ping, Publish, ReportStatus, name_of
 from quarterdeck.schema.types import ProcessKind
 from quarterdeck.wire.codec import compact
@@ -95,6 +96,30 @@ def test_a_tick_with_no_deadline_changes_nothing() -> None:
     step = run.feed(Tick(), source="clock")
     assert (step.events, step.reply, step.effects) == ([], None, [])
     assert run.dump() == before
+
+
+@pytest.mark.parametrize("value", [sample("publish"), SyntheticGoodbye("disconnected"), Tick()], ids=type)
+def test_a_rule_that_breaks_down_is_answered_internal_and_takes_no_version(
+    value: Input, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(state: State, *_: object) -> Step:
+        state.next_version()
+        raise KeyError("no such thing")
+
+    run = Run()
+    run.register(1)
+    version = run.state.version
+    with monkeypatch.context() as planted:
+        planted.setitem(TABLE, type(value), broken)
+        step = run.feed(value, 1)
+    assert (step.events, step.effects, run.state.version) == ([], [], version)
+    assert isinstance(step.reply, Refused)
+    assert (step.reply.code, step.reply.fatal) == ("internal", False)
+    (fault,) = step.faults
+    assert fault.where == tag_of(type(value))
+    assert repr(fault.error) == "KeyError('no such thing')"
+    assert fault.error.__traceback__ is not None
+    assert [event.version for event in run.publish(1).events] == [version + 1]
 
 
 def test_every_sample_is_a_command_of_its_name() -> None:

@@ -63,6 +63,11 @@ def _short(members: dict[str, Any]) -> str:
     return f"error {members['code']}" if name == "error" else str(members["version"])
 
 
+def fail(subscriber: Subscriber, error: Exception) -> None:
+    """Here nothing breaks down."""
+    raise error
+
+
 class Fan:
     """A hub, and a history told in letters: `a` is an event named a."""
 
@@ -70,7 +75,7 @@ class Fan:
         self.state = State()
         self.renders = 0
         self.again: list[Subscriber] = []
-        self.hub = Hub(history_of(events_max), self._snapshot, write_bytes, self.again.append)
+        self.hub = Hub(history_of(events_max), self._snapshot, write_bytes, self.again.append, fail)
 
     def _snapshot(self) -> Snapshot:
         self.renders += 1

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from quarterdeck.core.checkpoint import freeze
-from quarterdeck.core.reducer import reduce
 from quarterdeck.core.state import Rules, State
 from quarterdeck.core.step import Context, Input, Source
 from quarterdeck.log.journal import Journal, Kept, Lost, Retention
 from quarterdeck.schema import commands as c
-from quarterdeck.server.recorded import encode
+from quarterdeck.server.recorded import encode, fault_of
 from quarterdeck.server.recording import Head
+from quarterdeck.server.stepping import take_step
 from quarterdeck.version import __version__
-from quarterdeck.wire.codec import encode_lines, encode_value
+from quarterdeck.wire.codec import encode_value
 
 RUN = "3f2a0000-0000-4000-8000-000000000001"
 NEXT_RUN = "3f2b0000-0000-4000-8000-000000000002"
@@ -65,8 +65,10 @@ class Tape:
         at_ms = BEGAN_MS + self.inputs
         now = f"2030-01-01T00:00:{self.inputs // 1000:02d}.{self.inputs % 1000:03d}Z"
         ctx = Context(now, self.inputs, source, 7, pid, None, 2**64 - 1)
-        lines = encode_lines(reduce(self.state, value, ctx).events)
-        return lines, Kept(self.state.version, at_ms, encode(value, ctx), lines if told is None else told)
+        step, each = take_step(self.state, value, ctx)
+        lines = b"".join(each)
+        kept = encode(value, ctx, fault_of(step))
+        return lines, Kept(self.state.version, at_ms, kept, lines if told is None else told)
 
     def close(self) -> Path:
         """Let the file go; returns it."""

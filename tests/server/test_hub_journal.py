@@ -15,7 +15,7 @@ from quarterdeck.log.journal import Journal, Kept, Lost, Retention
 from quarterdeck.server.hub import BOOKMARK_AFTER, Hub
 from quarterdeck.server.outbox import Interest, Turn
 from tests.log.kept import FOREVER, begun, change
-from tests.server.fan import Fan, Listener, block, history_of, pong, versions
+from tests.server.fan import Fan, Listener, block, fail, history_of, pong, versions
 
 
 class OldFan(Fan):
@@ -30,7 +30,7 @@ class OldFan(Fan):
         self.history.journal = self.journal
         self.errors: list[JournalError] = []
         self.history.on_error = self.errors.append
-        self.hub = Hub(self.history, self._snapshot, write_bytes, self.again.append)
+        self.hub = Hub(self.history, self._snapshot, write_bytes, self.again.append, fail)
 
     def tell(self, letters: str) -> None:
         if self.history.journal is not None:

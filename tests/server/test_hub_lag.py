@@ -9,7 +9,7 @@ from quarterdeck.core.state import State
 from quarterdeck.log.history import History
 from quarterdeck.server.hub import BOOKMARK_AFTER, Hub, Subscriber
 from quarterdeck.server.outbox import Interest, Turn
-from tests.server.fan import RUN_ID, Fan, Listener, Slow, block, history_of, pong, versions
+from tests.server.fan import RUN_ID, Fan, Listener, Slow, block, fail, history_of, pong, versions
 
 # --- lag
 
@@ -176,7 +176,7 @@ class CountingHub(Hub):
     """Counts whom it pumps."""
 
     def __init__(self, history: History) -> None:
-        super().__init__(history, lambda: snapshot(State(), RUN_ID), 1_000_000, lambda _: None)
+        super().__init__(history, lambda: snapshot(State(), RUN_ID), 1_000_000, lambda _: None, fail)
         self.pumped: list[Subscriber] = []
 
     def pump(self, subscriber: Subscriber) -> None:

@@ -200,8 +200,8 @@ def test_every_input_that_may_change_something_is_kept_with_its_context(desk: De
     kept = desk.kept()
     assert b"".join(row.events for row in kept) == b"".join(desk.lines)
     inputs = [decode(row.input) for row in kept]
-    assert [type(value).__name__ for value, _ in inputs] == ["Register", "Publish", "ReportStatus", "Publish"]
-    assert inputs[1] == (publish(), Context(desk.clock.now(), 1234, "client", 1, 1, None, 2))
+    assert [type(value).__name__ for value, _, _ in inputs] == ["Register", "Publish", "ReportStatus", "Publish"]
+    assert inputs[1] == (publish(), Context(desk.clock.now(), 1234, "client", 1, 1, None, 2), None)
     assert [row.at_ms - 1893456000000 for row in kept] == [0, 1234, 1234, 1234]
     desk.assert_replays()
 

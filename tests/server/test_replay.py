@@ -12,10 +12,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from quarterdeck.core import reducer
 from quarterdeck.core.state import State
+from quarterdeck.core.step import Step
 from quarterdeck.errors import ConfigError, JournalUnavailable
 from quarterdeck.schema import commands as c
-from quarterdeck.server import replay as module
 from quarterdeck.server.daemon import JOURNAL_NAME
 from quarterdeck.server.portable import import_journal
 from quarterdeck.server.replay import Difference, Gap, Replayed, replay
@@ -174,15 +175,45 @@ def test_a_count_of_inputs_that_differs_is_named(path: Path) -> None:
     assert (found.what, bytes(found.recorded), bytes(found.replayed)) == ("inputs", b"2", b"1")
 
 
-def test_a_reducer_that_breaks_down_is_named_with_the_input(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: object) -> None:
-        raise ZeroDivisionError("by the input")
+def by_the_input(*_: object) -> Step:
+    raise ZeroDivisionError("by the input")
 
-    monkeypatch.setattr(module, "reduce", broken)
-    found = difference(Tape(path).close())
-    assert (found.what, found.step) == ("reducer", 1)
-    assert parsed(found.replayed) == "ZeroDivisionError: by the input"
-    assert parsed(found.input)["input"]["cmd"] == "register"
+
+def test_a_rule_that_broke_down_breaks_down_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(reducer.TABLE, c.Publish, by_the_input)
+    tape = Tape(path)
+    tape.feed(c.Publish(topic="t", payload=msgspec.Raw(b"1")))
+    tape.feed(window("a"))
+    tape.checkpoint(whole=True)
+    replayed = only(tape.close())
+    assert replayed.is_equal, replayed
+    assert (replayed.inputs, replayed.hashes) == (3, 1)
+
+
+def test_a_rule_that_breaks_down_as_it_did_not_is_named_with_the_input(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tape = Tape(path)
+    tape.feed(c.ReportWindowClosed(label="nobody"))  # tells nothing, broken or not
+    monkeypatch.setitem(reducer.TABLE, c.ReportWindowClosed, by_the_input)
+    found = difference(tape.close())
+    assert (found.what, found.step) == ("reducer", 2)
+    assert (parsed(found.recorded), parsed(found.replayed)) == (None, "ZeroDivisionError: by the input")
+    assert parsed(found.input)["input"]["cmd"] == "report_window_closed"
+
+
+def test_a_rule_that_was_mended_is_named_too_but_not_of_another_version(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as planted:
+        planted.setitem(reducer.TABLE, c.ReportWindowClosed, by_the_input)
+        tape = Tape(path)
+        tape.feed(c.ReportWindowClosed(label="nobody"))
+        tape.close()
+    found = difference(path)
+    assert (found.what, parsed(found.replayed)) == ("reducer", None)
+    assert parsed(found.recorded) == "ZeroDivisionError: by the input"
+    assert only(path, version="9.9.9").is_equal
 
 
 # --- another version

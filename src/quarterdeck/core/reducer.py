@@ -1,7 +1,7 @@
 """reduce(state, input, ctx) -> Step: one dispatch table; each rule lives in its noun's file.
 
-Total: any input in any state gives a Step, never an exception. Deterministic: what it may know besides state and
-input is in the context. A refusal leaves the state untouched.
+Total: any input in any state gives a Step, never an exception; a rule that breaks down gives one that says so.
+Deterministic: what it may know besides state and input is in the context. A refusal leaves the state untouched.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from quarterdeck.core.step import (
     ChildSpawned,
     ChildSpawnFailed,
     Context,
+    Fault,
     Input,
     JournalReported,
     Pong,
@@ -35,20 +36,41 @@ Rule = Callable[[State, Any, Context], Step]
 
 
 def reduce(state: State, input: Input, ctx: Context) -> Step:
-    """Apply one input: change `state` in place and say what happened, what is answered and what is to be done."""
+    """Apply one input: change `state` in place and say what happened, what is answered and what is to be done.
+
+    Where a rule breaks down nothing of it is told or done, and no version is taken; its sender is told `internal`. What
+    it had changed until then stays: the same again in a replay, but the narration lacks it.
+    """
+    version = state.version
+    try:
+        return _ruled(state, input, ctx)
+    except Exception as error:
+        state.version = version
+        return broken(type(input), error)
+
+
+def broken(kind: type, error: Exception) -> Step:
+    """The outcome of an input whose rule broke down."""
+    name = _name(kind)
+    step = Step().refuse("internal", f"{name}: the launcher could not do it ({type(error).__name__}), its log says why")
+    step.faults = (Fault(name, error),)
+    return step
+
+
+def _ruled(state: State, input: Input, ctx: Context) -> Step:
     kind = type(input)
     roles = ROLES.get(kind)
     if roles is not None and ctx.source == "client":
         sender = state.live(ctx.pid)
         if sender is None or sender.kind not in roles:
             who = sender.kind if sender is not None else "nobody registered"
-            what = f"{_cmd(kind)} is for {' and '.join(roles)}, not for {who}"
+            what = f"{_name(kind)} is for {' and '.join(roles)}, not for {who}"
             return Step().refuse("forbidden", what)
     return TABLE[kind](state, input, ctx)
 
 
-def _cmd(kind: type) -> str:
-    return str(kind.__struct_config__.tag)  # type: ignore[attr-defined]  # every command is a tagged Struct
+def _name(kind: type) -> str:
+    return str(kind.__struct_config__.tag)  # type: ignore[attr-defined]  # every input is a tagged Struct
 
 
 def _ping(state: State, command: c.Ping, ctx: Context) -> Step:

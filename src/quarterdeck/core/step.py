@@ -6,7 +6,7 @@ identity come in with it, in its Context, so a replay equals the first run (arch
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
@@ -232,17 +232,25 @@ Effect = (
 )
 
 
+class Fault(NamedTuple):
+    """A rule that broke down: the input's name, and what it raised, for whoever may log it."""
+
+    where: str
+    error: Exception
+
+
 class Step:
     """The outcome of one input: stream events in order, the reply if there is one, effects to carry out after both
-    are out.
+    are out; and the faults of rules that broke down over it.
     """
 
-    __slots__ = ("effects", "events", "reply")
+    __slots__ = ("effects", "events", "faults", "reply")
 
     def __init__(self, reply: StepReply | None = None) -> None:
         self.events: list[StreamEvent] = []
         self.reply = reply
         self.effects: list[Effect] = []
+        self.faults: tuple[Fault, ...] = ()
 
     def refuse(self, code: ErrorCode, message: str, *, fatal: bool = False) -> Step:
         """Answer with an error. Whoever refuses has changed nothing."""

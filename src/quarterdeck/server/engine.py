@@ -3,6 +3,8 @@
 Inputs that wait at one loop turn share one commit; only after it are events told and replies written, and effects
 come last (architecture, decisions 1 and 2). Queries (`get_events`, `get_snapshot`, `subscribe`) change nothing and
 are answered from history in the order of their connection's commands.
+
+Whatever breaks down over one input, one connection or one effect is logged, and costs the others of the turn nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +17,6 @@ from typing import Final, cast
 from msgspec import Raw
 
 from quarterdeck.config import Config
-from quarterdeck.core.reducer import reduce
 from quarterdeck.core.snapshot import snapshot
 from quarterdeck.core.state import State
 from quarterdeck.core.step import (
@@ -44,12 +45,15 @@ from quarterdeck.schema import commands as c
 from quarterdeck.schema.events import name_of
 from quarterdeck.schema.replies import Ack, Directive, Error, EventList, Pong, Shutdown, Snapshot
 from quarterdeck.server.alarm import Alarm
+from quarterdeck.server.faults import Faults
 from quarterdeck.server.hub import Hub, Subscriber
 from quarterdeck.server.outbox import Due, End, Render, Turn
 from quarterdeck.server.peer import Peer
 from quarterdeck.server.ports import Door, Identity, Journal, Supervision
 from quarterdeck.server.queries import Unfit, events_after, interest_of, since_of
+from quarterdeck.server.recorded import fault_of
 from quarterdeck.server.registrations import Registrations
+from quarterdeck.server.stepping import take_step
 from quarterdeck.transport import peercred
 from quarterdeck.wire.codec import Malformed, encode_line, encode_lines, event_name
 from quarterdeck.wire.connection import Refusal
@@ -80,7 +84,9 @@ class Engine:
         self.clock = clock
         ring = Ring(config.limits.ring_events, config.limits.ring_bytes)
         self.history = History(ring, event_name)
-        self.hub = Hub(self.history, self.snapshot, config.limits.write_buffer_bytes, self._pump_again)
+        self.hub = Hub(
+            self.history, self.snapshot, config.limits.write_buffer_bytes, self._pump_again, self._writing_broke
+        )
         self._loop = loop
         self._on_stop = on_stop
         self._door = door
@@ -88,6 +94,7 @@ class Engine:
         if journal is not None:
             journal.attach(state, self.history, loop, self.observe)
         self._supervision = supervision
+        self._faults = Faults()
         self._alarm = Alarm(loop, clock, lambda: self.observe(Tick(), "clock"))
         self._witness: Witness | None = None
         self._host_pid: int | None = None  # as the witness was told
@@ -142,11 +149,15 @@ class Engine:
     def left(self, peer: Peer) -> None:
         """A connection's socket is closed."""
         del self.peers[peer]
+        self._unlisten(peer)
+        self.wake(peer)
+        self._door.left(peer)
+
+    def _unlisten(self, peer: Peer) -> None:
+        """Nothing more is written to it."""
         self.hub.leave(peer)
         peer.outbox.clear()
         peer.is_rendering = False
-        self.wake(peer)
-        self._door.left(peer)
 
     def evict(self, peer: Peer) -> None:
         """A connection was told its last line by the hub."""
@@ -206,12 +217,16 @@ class Engine:
             return
         woken, self._woken = self._woken, {}
         for peer in woken:
-            self._take(peer)
+            try:
+                self._take(peer)
+            except Exception as error:
+                self._give_up(peer, "taking a connection's input", error)
         while self._observed:
             observation, source = self._observed.popleft()
-            if isinstance(observation, ChildExited):
-                self.registrations.child_exited(observation)
-            self.feed(observation, self.context(source))
+            try:
+                self._take_in(observation, source)
+            except Exception as error:
+                self._faults.note(f"taking in {type(observation).__name__}", error)
         self._settle()
 
     def _settle(self) -> None:
@@ -226,12 +241,29 @@ class Engine:
                 self.wake(peer)  # what it sent was waiting for these replies to go out
         effects, self._effects = self._effects, []
         for effect in effects:
-            if self._supervision is None or not self._supervision.act(effect):
-                self._act(effect)
+            try:
+                if self._supervision is None or not self._supervision.act(effect):
+                    self._act(effect)
+            except Exception as error:
+                self._faults.note(f"the effect {type(effect).__name__}", error)
         self._alarm.set(self.state.deadlines.nearest())
         if self._witness is not None and self._host_pid != self.state.host_pid:
             self._host_pid = self.state.host_pid
             self._witness.host_changed()
+
+    def _give_up(self, peer: Peer, doing: str, error: Exception) -> None:
+        """Nothing is certain of this connection any more: it is closed, and its registration ends as disconnected."""
+        self._faults.note(doing, error)
+        self._unlisten(peer)
+        peer.abort()
+
+    def _writing_broke(self, subscriber: Subscriber, error: Exception) -> None:
+        self._give_up(cast("Peer", subscriber), "writing to a connection", error)
+
+    def _take_in(self, observation: Input, source: Source) -> None:
+        if isinstance(observation, ChildExited):
+            self.registrations.child_exited(observation)
+        self.feed(observation, self.context(source))
 
     def commit_and_tell(self) -> None:
         """Keep what was reduced so far, then tell it."""
@@ -292,7 +324,17 @@ class Engine:
     # --- one input
 
     def handle(self, peer: Peer, value: c.Command | Malformed) -> None:
-        """One line of one connection, in the order of protocol section 3.7."""
+        """One line of one connection; whatever becomes of it, the next one is taken."""
+        try:
+            self._carry_out(peer, value)
+        except Exception as error:
+            doing = value.cmd or "a bad line" if isinstance(value, Malformed) else c.name_of(value)
+            self._faults.note(doing, error)
+            what = f"{doing}: the launcher could not do it ({type(error).__name__}), its log says why"
+            self.refuse(peer, Refusal("internal", what, False, value.id))
+
+    def _carry_out(self, peer: Peer, value: c.Command | Malformed) -> None:
+        """In the order of protocol section 3.7."""
         admitted = peer.connection.admit(value)
         if isinstance(admitted, Refusal):
             self.refuse(peer, admitted)
@@ -324,13 +366,14 @@ class Engine:
 
     def feed(self, value: Input, ctx: Context) -> Step:
         """Reduce one input, and gather what comes of it for this turn."""
-        step = reduce(self.state, value, ctx)
-        lines = [encode_line(event) for event in step.events]
-        if self._journal is not None:
-            self._journal.record(value, ctx, lines)
+        step, lines = take_step(self.state, value, ctx)
         self.untold.extend(lines)
         self._names.extend(map(name_of, step.events))
         self._effects.extend(step.effects)
+        for fault in step.faults:
+            self._faults.note(fault.where, fault.error)
+        if self._journal is not None:
+            self._journal.record(value, ctx, lines, fault_of(step))
         return step
 
     def answer(self, peer: Peer, id: int | str | None, step: Step) -> None:

@@ -91,10 +91,14 @@ class Hub:
         snapshot: Callable[[], Snapshot],
         write_bytes: int,
         again: Callable[[Subscriber], None],
+        broke: Callable[[Subscriber, Exception], None],
     ) -> None:
-        """`again` is asked to have a subscriber pumped in a later turn: one turn reads one page of old events."""
+        """`again` is asked to have a subscriber pumped in a later turn: one turn reads one page of old events. `broke`
+        is told whose writing broke down, so that it costs nobody else.
+        """
         self.history = history
         self._again = again
+        self._broke = broke
         self._snapshot = snapshot
         self._write_bytes = write_bytes
         self._groups: dict[frozenset[str] | None, Group] = {}
@@ -170,6 +174,12 @@ class Hub:
 
     def pump(self, subscriber: Subscriber) -> None:
         """Write what this connection is due, as far as its socket takes it."""
+        try:
+            self._write(subscriber)
+        except Exception as error:
+            self._broke(subscriber, error)
+
+    def _write(self, subscriber: Subscriber) -> None:
         if subscriber.caught_up:
             self._move_with_group(subscriber)
             subscriber.caught_up = False

@@ -26,8 +26,8 @@ class Journal(Protocol):
         """Be told whose state is kept, which history reads the journal, and whom to tell of trouble."""
         ...
 
-    def record(self, value: Input, ctx: Context, lines: list[bytes]) -> None:
-        """One input was reduced, and these encoded events came of it."""
+    def record(self, value: Input, ctx: Context, lines: list[bytes], fault: str | None = None) -> None:
+        """One input was reduced, and these encoded events came of it; `fault`: what a rule raised over it."""
         ...
 
     def commit(self) -> None:

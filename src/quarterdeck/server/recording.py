@@ -136,12 +136,12 @@ class Recording:
 
     # --- a turn
 
-    def record(self, value: Input, ctx: Context, lines: list[bytes]) -> None:
-        """One input was reduced, and these events came of it."""
+    def record(self, value: Input, ctx: Context, lines: list[bytes], fault: str | None = None) -> None:
+        """One input was reduced, and these events came of it; `fault` is what a rule raised, if one broke down."""
         if type(value) in UNRECORDED:
             return
         events = lines[0] if len(lines) == 1 else b"".join(lines)
-        self._pending.append(Kept(self._state.version, self._clock.of(ctx.now), encode(value, ctx), events))
+        self._pending.append(Kept(self._state.version, self._clock.of(ctx.now), encode(value, ctx, fault), events))
 
     def commit(self) -> None:
         """Keep what this turn has recorded."""

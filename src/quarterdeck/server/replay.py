@@ -23,15 +23,14 @@ import msgspec
 from msgspec import Raw, Struct
 
 from quarterdeck.core.checkpoint import Checkpoint, freeze, thaw
-from quarterdeck.core.reducer import reduce
 from quarterdeck.core.state import State
-from quarterdeck.core.step import Step
 from quarterdeck.errors import JournalDamaged
 from quarterdeck.log.reader import CheckpointRow, Hole, JournalReader, Run, StepRow
-from quarterdeck.server.recorded import decode
+from quarterdeck.server.recorded import decode, fault_of
 from quarterdeck.server.runs import chosen, head_of
+from quarterdeck.server.stepping import take_step
 from quarterdeck.version import __version__
-from quarterdeck.wire.codec import decode_as, encode_lines, encode_value
+from quarterdeck.wire.codec import decode_as, encode_value
 
 Compared = Literal["bytes", "members"]
 
@@ -50,7 +49,8 @@ class Difference(Struct, frozen=True):
     """Where a replay leaves what was recorded, both sides as JSON; null: none. `input` is what led there.
 
     `what`: an `event`; the stream's `version` after the step; at a checkpoint the count of `inputs` or the `hash` of
-    the state, with `members` where the state itself was kept; or `reducer`: it broke down.
+    the state, with `members` where the state itself was kept; or `reducer`: a rule broke down over the input, and in
+    the run it did not, or the other way round.
     """
 
     what: Literal["event", "version", "inputs", "hash", "reducer"]
@@ -200,24 +200,22 @@ class _Replay:
         """Replay one step."""
         self._input = row.input
         try:
-            value, ctx = decode(row.input)
+            value, ctx, fault = decode(row.input)
         except JournalDamaged as error:
             raise JournalDamaged(f"{self._reader.path}: step {row.step}: {error}") from error
-        try:
-            step = reduce(state, value, ctx)
-        except Exception as error:  # the reducer is total: whatever it raises is its fault, and is told with the input
-            found = encode_value(f"{type(error).__name__}: {error}")
-            raise self._differs("reducer", row.step, row.version, b"null", found) from error
-        self._compare(row, step)
+        step, lines = take_step(state, value, ctx)
+        found = fault_of(step)
+        if (found is None) != (fault is None) and (found is not None or self._compared == "bytes"):
+            raise self._differs("reducer", row.step, row.version, encode_value(fault), encode_value(found))
+        self._compare(row, b"".join(lines))
         if state.version != row.version:
             raise self._differs("version", row.step, row.version, b"%d" % row.version, b"%d" % state.version)
         self.inputs += 1
         self._counted += 1
-        self.events += len(step.events)
+        self.events += len(lines)
 
-    def _compare(self, row: StepRow, step: Step) -> None:
+    def _compare(self, row: StepRow, replayed: bytes) -> None:
         """The events of a step are those recorded."""
-        replayed = encode_lines(step.events)
         if replayed == row.events:
             return
         sides = zip_longest(row.events.splitlines(), replayed.splitlines(), fillvalue=b"null")

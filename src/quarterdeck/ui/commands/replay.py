@@ -99,7 +99,7 @@ def _difference(difference: Difference) -> list[str]:
         "version": "the stream's version differs",
         "inputs": f"the count of inputs at the checkpoint of version {difference.version} differs",
         "hash": f"the state at the checkpoint of version {difference.version} differs",
-        "reducer": "the reducer broke down",
+        "reducer": "a rule broke down on one side alone",
     }[difference.what]
     lines = [f"{what}, step {difference.step}", f"  input     {_text(difference.input)}"]
     lines += _sides(difference.recorded, difference.replayed)
