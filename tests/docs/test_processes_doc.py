@@ -11,6 +11,7 @@ from quarterdeck.deckfile import parse_deckfile
 from quarterdeck.deckfile.tables import ProcessTable
 from quarterdeck.deckfile.variables import read_variables
 from quarterdeck.errors import ConfigError
+from tests.ui.running import run
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "processes.md").read_text(encoding="utf-8")
 
@@ -66,3 +67,15 @@ def test_the_lines_of_an_env_file_are_read_as_it_says() -> None:
         "QUOTED": 'two\nlines, a " and a $',
         "LITERAL": "as it is, $ and \\ too",
     }
+
+
+def test_logs_are_shown_as_printed(tmp_path: Path) -> None:
+    (session,) = (text for text in blocks("console") if text.startswith("$ quarterdeck logs\n"))
+    day = session.splitlines()[1].removeprefix("-- ")
+    (tmp_path / "logs").mkdir()
+    streams = {"|": "out", "!": "err", "#": "log"}
+    for at, name, mark, text in re.findall(r"^([\d:.]+) (\w+) +([|!#]) (.*)$", session, re.MULTILINE):
+        with (tmp_path / "logs" / f"{name}.log").open("a") as file:
+            file.write(f"{day}T{at}Z {streams[mark]} {text}\n")
+    shown = run("logs", "--data-dir", str(tmp_path), TZ="UTC").stdout
+    assert f"$ quarterdeck logs\n{shown}" == session

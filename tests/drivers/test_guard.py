@@ -110,7 +110,9 @@ def test_a_child_that_dies_at_once_is_told_with_its_last_lines(guard: Guarded) -
     exited = guard.end_of("web")
     assert (exited.pid, exited.code, exited.oom, exited.why, exited.escaped) == (pid, 3, False, None, ())
     assert sorted(exited.output.split("\n")) == ["and a half", "no database at :5432", "one line"]
-    assert sorted(guard.logged("web")) == ["err no database at :5432", "out and a half", "out one line"]
+    first, *between, last = guard.logged("web")
+    assert (first, last) == (f"log started, pid {pid}", "log ended, exit code 3")
+    assert sorted(between) == ["err no database at :5432", "out and a half", "out one line"]
 
 
 def test_a_child_begins_only_when_it_is_released(guard: Guarded) -> None:
@@ -181,7 +183,9 @@ def test_a_program_that_is_not_there_is_told_with_where_it_was_looked_for(
     guard: Guarded, argv: tuple[str, ...], others: dict[str, object], why: str
 ) -> None:
     guard.ask(guard.spec("a", *argv, **others))
-    assert guard.next(SpawnFailed, "a").why.startswith(why)
+    told = guard.next(SpawnFailed, "a").why
+    assert told.startswith(why)
+    assert guard.logged("a") == [f"log cannot be started: {told}"]
 
 
 def test_a_file_that_is_no_program_is_told_as_its_exit(guard: Guarded) -> None:
@@ -252,6 +256,7 @@ def test_a_daemon_that_a_child_leaves_behind_is_ended_and_told(guard: Guarded, f
     assert exited.code == 0
     assert exited.escaped
     assert f"started below pid {exited.pid} by a process that is gone" in exited.escaped[0]
+    assert guard.logged("a")[-len(exited.escaped) :] == [f"log left behind: {text}" for text in exited.escaped]
     assert guard.left() == []
 
 

@@ -2,7 +2,8 @@
 
 Rules:
 - A line of the file is `2026-11-24T12:00:00.123Z out text`: the time (UTC) it was read, `out` or `err`, and what the
-  child wrote. What we say ourselves is called `log`.
+  child wrote. What we say ourselves is called `log`: when it began, how it ended, what is missing. (`ui/child_log.py`
+  reads these files.)
 - A line is cut at LINE_BYTES_MAX, and says how much is missing. Bytes are kept as they came; only a trailing CR goes.
 - NAME.log is written to; when it is full it becomes NAME.log.1, that .2, and so on, and the oldest goes.
 - Memory is bounded whatever the child does: one unfinished line of each stream, and the last lines.
@@ -37,12 +38,19 @@ class ChildOutput:
         """Take what was read of a stream, write the lines that are whole now, and return them."""
         return self._keep(stream, self._cutters[stream].feed(received))
 
+    def say(self, text: str) -> None:
+        """Write a line of our own."""
+        if self._file is not None:
+            self._file.write(_prefix(self._now(), "log"), [text.encode(errors="replace").replace(b"\n", b" ")])
+
     def finish(self) -> list[bytes]:
-        """Write and return the lines that were begun and not ended, and close the file."""
-        lines = [line for stream, cutter in self._cutters.items() for line in self._keep(stream, cutter.rest())]
+        """Write and return the lines that were begun and not ended."""
+        return [line for stream, cutter in self._cutters.items() for line in self._keep(stream, cutter.rest())]
+
+    def close(self) -> None:
+        """Close the file; nothing more is written."""
         if self._file is not None:
             self._file.close()
-        return lines
 
     def tail(self) -> str:
         """Return the last lines of both streams: TAIL_LINES of them, TAIL_BYTES as UTF-8 at most."""

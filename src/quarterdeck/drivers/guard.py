@@ -33,7 +33,7 @@ if sys.platform != "win32":
     from quarterdeck.drivers import descendants
     from quarterdeck.drivers.child_output import Stream
     from quarterdeck.drivers.descendants import Process, described
-    from quarterdeck.drivers.guard_child import CannotSpawn, GuardChild, spawn_child
+    from quarterdeck.drivers.guard_child import CannotSpawn, GuardChild, say_cannot_spawn, spawn_child
     from quarterdeck.drivers.guard_limits import CgroupRoom, speaks_of_memory, system_oom_kills
     from quarterdeck.drivers.guard_link import Link
     from quarterdeck.drivers.guard_wire import (
@@ -66,8 +66,6 @@ LINGER_S: Final = 0.25
 """The same, while the rest of a child's group is given time to end."""
 END_PATIENCE_S: Final = 10.0
 """How long the end of everything may take; then what cannot be killed is left: another user's, or stuck in a disk."""
-ESCAPED_MAX: Final = 20
-"""So many of the processes that a child left behind are named."""
 _DRAIN_BYTES_MAX: Final = 2 << 20
 
 
@@ -161,6 +159,7 @@ class Guard:
         except CannotSpawn as error:
             if cgroup is not None:
                 cgroup.remove()
+            say_cannot_spawn(spawn, str(error))
             self._link.report(SpawnFailed(spawn.name, str(error)))
             return
         child.oom_kills_before = system_oom_kills()
@@ -377,9 +376,10 @@ class Guard:
         oom, why = self._memory_verdict(child, tail)
         if child.cgroup is not None:
             child.cgroup.remove()
+        why = child.why or why
+        child.say_end(why)
         if child.is_held:
-            escaped = _few(list(child.escaped.values()))
-            self._link.report(Exited(child.name, child.pid, child.code, oom, child.why or why, tail, escaped))
+            self._link.report(Exited(child.name, child.pid, child.code, oom, why, tail, child.leak_report()))
         else:
             self._link.report(SpawnFailed(child.name, child.why or f"it ended before it began ({child.code})"))
 
@@ -438,13 +438,6 @@ def main() -> None:
     gc.collect()
     gc.freeze()  # what is there now stays: forks then share it
     guard.run()
-
-
-def _few(texts: list[str]) -> tuple[str, ...]:
-    """Return so many of them as a person reads."""
-    if len(texts) <= ESCAPED_MAX:
-        return tuple(texts)
-    return (*texts[:ESCAPED_MAX], f"and {len(texts) - ESCAPED_MAX} more")
 
 
 def _is_inside(process: Process, child: GuardChild) -> bool:

@@ -26,6 +26,9 @@ assert sys.platform != "win32", "fork"
 NAME: Final = "QUARTERDECK_CHILD"
 """The variable that holds the name of the child, for its own use."""
 
+ESCAPED_MAX: Final = 20
+"""So many of the processes that a child left behind are named."""
+
 _NOT_RUN: Final = 126
 _NOT_FOUND: Final = 127
 _HELD: Final = b"\0"
@@ -73,6 +76,8 @@ class GuardChild:
         """Let the program begin."""
         if self.gate is not None and not self.is_released:
             self.is_released = True
+            again = f", attempt {self._attempt}" if self._attempt > 1 else ""
+            self.output.say(f"started, pid {self.pid}{again}")
             try:
                 self.gate.send(_GO)
             except OSError:
@@ -95,9 +100,30 @@ class GuardChild:
             self.gate = None
         return not said
 
+    def leak_report(self) -> tuple[str, ...]:
+        """Return what it left behind, and by whom each was started: so many as a person reads."""
+        texts = list(self.escaped.values())
+        more = len(texts) - ESCAPED_MAX
+        return (*texts[:ESCAPED_MAX], *([f"and {more} more"] if more > 0 else []))
+
+    def say_end(self, why: str | None) -> None:
+        """Write into its log how it ended and what it left behind, and close it."""
+        said = _ended(self.code) if self.is_released else "ended before it began"
+        self.output.say(f"{said}; {why}" if why else said)
+        for text in self.leak_report():
+            self.output.say(f"left behind: {text}")
+        self.output.close()
+
     def described(self) -> Living:
         """Return what the next launcher is to know of it."""
         return Living(self.name, self.pid, self.start, self._revision, self._attempt, self.is_released, self.is_ready)
+
+
+def say_cannot_spawn(spawn: Spawn, why: str) -> None:
+    """Write into a child's log that there is no process, and why."""
+    output = ChildOutput(_file_of(spawn))
+    output.say(f"cannot be started: {why}")
+    output.close()
 
 
 class CannotSpawn(Exception):
@@ -190,6 +216,15 @@ def _made(spawn: Spawn, pid: int, mark: str, pipes: tuple[int, int], gate_fd: in
     child = GuardChild(spawn, pid, start_of(pid) or 0, mark, gate)  # it is not reaped yet, so it is there
     child.pipes = {"out": pipes[0], "err": pipes[1]}
     return child
+
+
+def _ended(code: int | None) -> str:
+    if code is None or code >= 0:
+        return f"ended, exit code {code}"
+    try:
+        return f"ended by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"ended by signal {-code}"
 
 
 def _file_of(spawn: Spawn) -> LogFile | None:

@@ -27,6 +27,7 @@ COMMAND_NAMES: Final = (
     "ping",
     "snapshot",
     "ps",
+    "logs",
     "windows",
     "watch",
     "send",

@@ -34,7 +34,8 @@ default data folder, in this order. The flags may stand before or after the comm
 | 4 | no launcher |
 
 `wrap` passes on its program's exit code, 128 + N where signal N ended it, and says 127 where there is no such program
-and 126 where it cannot be executed. Ctrl-C ends a command with 130, except `watch` and `serve`, which end with 0.
+and 126 where it cannot be executed. Ctrl-C ends a command with 130, except `watch`, `logs` and `serve`, which end
+with 0.
 
 On a terminal there are colours (not with `NO_COLOR`), and whatever in a name, topic or status would control the
 terminal is shown as an escape. Piped, each event, process or answer is one plain line, written when it is known.

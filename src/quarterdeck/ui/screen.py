@@ -9,12 +9,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 from quarterdeck.ui.text import columns, safe
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 
 class Screen:
@@ -23,14 +20,15 @@ class Screen:
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
         self.is_terminal = stream.isatty()
-        self._console: Console | None = None
+        self._codes: dict[str, tuple[str, str]] = {}
 
     def line(self, text: str, style: str = "") -> None:
         """Show one line; `style` is a colour or `bold`, for terminals."""
-        if style and self.is_terminal:
-            self._show_in_colour(text, style)
-        else:
-            self.stream.write(safe(text) + "\n")
+        self.parts((text, style))
+
+    def parts(self, *parts: tuple[str, str]) -> None:
+        """Show one line of several parts, each with its style."""
+        self.stream.write("".join([self._styled(safe(text), style) for text, style in parts]) + "\n")
         self.stream.flush()
 
     def raw(self, line: bytes) -> None:
@@ -49,14 +47,24 @@ class Screen:
         for number, row in enumerate(rows):
             self.line(_aligned(row, widths), styles[number] if styles else "")
 
-    def _show_in_colour(self, text: str, style: str) -> None:
+    def _styled(self, text: str, style: str) -> str:
+        if not style or not self.is_terminal:
+            return text
+        if style not in self._codes:
+            self._codes[style] = self._codes_of(style)
+        begin, end = self._codes[style]
+        return f"{begin}{text}{end}"
+
+    def _codes_of(self, style: str) -> tuple[str, str]:
+        """What this terminal needs before and behind a text in that style."""
+        from rich.console import Console
         from rich.text import Text
 
-        if self._console is None:
-            from rich.console import Console
-
-            self._console = Console(file=self.stream, highlight=False, markup=False, emoji=False, soft_wrap=True)
-        self._console.print(Text(safe(text), style=style))
+        console = Console(file=self.stream, highlight=False, markup=False, emoji=False)
+        with console.capture() as shown:
+            console.print(Text("x", style=style), end="")
+        begin, _, end = shown.get().partition("x")
+        return begin, end
 
 
 def close_quietly(stream: TextIO) -> None:
