@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
 from quarterdeck.errors import ConfigError
 from quarterdeck.schema.types import EXITED_PROCESSES_MAX
@@ -89,8 +89,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
             raise ConfigError("roles=proven needs pid_check=on: a role is proven by the pid that the kernel tells")
 
     @classmethod
-    def from_settings(cls, settings: Iterable[str]) -> Config:
-        """A configuration from `KEY=VALUE` texts over the defaults; the last one of a key counts.
+    def from_settings(cls, settings: Iterable[str], base: Config | None = None) -> Config:
+        """A configuration from `KEY=VALUE` texts over another one (none: the defaults); the last one of a key counts.
 
         Raises: ConfigError naming the key and what was expected.
         """
@@ -107,7 +107,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
                 values[key.strip()] = _parsed(Config, key.strip(), key.strip(), text.strip())
             else:
                 raise ConfigError(f"--set {key.strip()}: no such setting; there are {', '.join(_keys())}")
-        return cls(**values, limits=Limits(**limits))
+        over = cls() if base is None else base
+        return structs.replace(over, **values, limits=structs.replace(over.limits, **limits))
 
 
 class Setting(Struct, frozen=True):

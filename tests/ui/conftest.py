@@ -18,6 +18,13 @@ def folder() -> Iterator[Path]:
         yield Path(name)
 
 
+@pytest.fixture
+def runtime(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A runtime folder of the test's own, so that no lock file is left in the user's."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
+    return folder
+
+
 @pytest.fixture(name="launcher")
 def own_launcher(folder: Path) -> Iterator[Launcher]:
     """A launcher of this test alone."""

@@ -25,9 +25,9 @@ def environ(endpoint: str | None = None, **more: str) -> dict[str, str]:
 class Launcher:
     """A real launcher in a folder; `line` is what it said when it listened."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, endpoint: str | None = None) -> None:
         self.folder = folder
-        self.endpoint = str(folder / "l.sock")
+        self.endpoint = endpoint or str(folder / "l.sock")
         arguments = ("serve", "--data-dir", str(folder), "--endpoint", self.endpoint, *options)
         self.process = start(*arguments, stdout=subprocess.PIPE)
         assert self.process.stdout is not None
@@ -80,13 +80,16 @@ class Watch:
         return code
 
 
-def run(*args: str, stdin: str = "", endpoint: str | None = None, **more: str) -> subprocess.CompletedProcess[str]:
+def run(
+    *args: str, stdin: str = "", endpoint: str | None = None, cwd: Path | None = None, **more: str
+) -> subprocess.CompletedProcess[str]:
     """Run a command line to its end."""
     return subprocess.run(
         [*COMMAND, *args],
         input=stdin,
         capture_output=True,
         text=True,
+        cwd=cwd,
         env=environ(endpoint, **more),
         timeout=PATIENCE_S,
         check=False,

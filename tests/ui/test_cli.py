@@ -100,14 +100,14 @@ def test_without_a_launcher_it_is_one_line_and_code_4(args: tuple[str, ...], fol
     done = run(*args, endpoint=str(folder / "nobody.sock"))
     assert (done.returncode, done.stdout) == (4, "")
     assert done.stderr.count("\n") == 1
-    assert "quarterdeck serve" in done.stderr
+    assert "quarterdeck up or serve" in done.stderr
     assert str(folder / "nobody.sock") in done.stderr
 
 
 @pytest.mark.parametrize(
     ("error", "code", "words"),
     [
-        (NoLauncher("nobody listens at /x"), 4, "start one (quarterdeck serve)"),
+        (NoLauncher("nobody listens at /x"), 4, "start one (quarterdeck up or serve)"),
         (AlreadyRunning(7, "1", "/x"), 3, "pid 7"),
         (ConfigError("a: expected b"), 2, "expected b"),
         (EndpointRefused("/x is a link"), 1, "/x is a link"),

@@ -79,13 +79,6 @@ def listens_at(*args: str, endpoint: str | None = None) -> str:
     return re.split(r" endpoint=| run=", line)[1]
 
 
-@pytest.fixture
-def runtime(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A runtime folder of the test's own, so that no lock file is left in the user's."""
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
-    return folder
-
-
 @pytest.mark.usefixtures("runtime")
 def test_an_explicit_data_folder_beats_the_environment(folder: Path) -> None:
     there = str(folder / "environment.sock")

@@ -10,17 +10,16 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from quarterdeck.config import Config
 from quarterdeck.deckfile import relations
 from quarterdeck.deckfile.complaints import Complaints, read_table
+from quarterdeck.deckfile.finding import FILE_BYTES_MAX, data_dir_beside
 from quarterdeck.deckfile.processes import ProcessReader
 from quarterdeck.deckfile.spec import DeckFile, ProcessSpec
 from quarterdeck.deckfile.tables import DeckTable, FileTable
 from quarterdeck.errors import ConfigError
-
-FILE_BYTES_MAX: Final = 1_048_576
 
 
 def read_deckfile(path: Path) -> DeckFile:
@@ -113,7 +112,7 @@ def _deckfile(
     return DeckFile(
         path=path,
         processes=specs,
-        data_dir=Path(os.path.abspath(path.parent / os.path.expanduser(deck.data_dir))),
+        data_dir=Path(data_dir_beside(path, deck.data_dir)),
         config=Config(**settings),
         on_launcher_death=deck.on_launcher_death,
         exit_from=exit_from,

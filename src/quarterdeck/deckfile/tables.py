@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, Literal, get_args, get_type_hints
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from quarterdeck.config import Config, Limits, Seconds
+from quarterdeck.deckfile.finding import DATA_DIR
 from quarterdeck.schema.jsonschema import document_schema
 from quarterdeck.schema.types import ProcessKind, RestartPolicy
 
@@ -105,7 +106,7 @@ class ProcessTable(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 class DeckTable(Config, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`[quarterdeck]`: every setting of the launcher, and what holds for the deck as a whole."""
 
-    data_dir: Annotated[FilePath, "the launcher's data folder, relative to this file's"] = ".quarterdeck"
+    data_dir: Annotated[FilePath, "the launcher's data folder, relative to this file's"] = DATA_DIR
     on_launcher_death: Annotated[
         Literal["kill", "adopt"],
         "what becomes of the processes when the launcher dies: killed at once, or adopted by the next launcher",

@@ -1,7 +1,7 @@
 """Command: a click command whose help ends with examples, and the options that say where the launcher is.
 
-Rules: flags beat the environment, and flags after the command's name beat those before it. An endpoint beats a data
-folder.
+Rules: flags beat the environment, and flags after the command's name beat those before it. What they mean, and what
+holds without them, says `place`.
 """
 
 from __future__ import annotations
@@ -12,18 +12,32 @@ from typing import Any, NamedTuple
 
 import click
 
+from quarterdeck.ui import place
+
 CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
 class Address(NamedTuple):
-    """Where the launcher is, as far as flags say: the client decides the rest (protocol, section 9)."""
+    """Where the launcher is, as far as flags say."""
 
-    endpoint: str | None
-    data_dir: str | None
+    endpoint: str | None = None
+    data_dir: str | None = None
+    config: str | None = None
+
+    @classmethod
+    def given(cls, endpoint: str | None, data_dir: str | None, config: str | None) -> Address:
+        """What flags say after the command's name, else what they say before it."""
+        before = click.get_current_context().find_root().obj
+        after = cls(endpoint, data_dir, config)
+        return before if after == cls() and isinstance(before, cls) else after
 
     def options(self) -> dict[str, Any]:
-        """The same as keyword arguments of `connect`, `connect_blocking` and `find_endpoint`."""
-        return self._asdict()
+        """The place as keyword arguments of `connect`, `connect_blocking` and `find_endpoint`. Raises: ConfigError."""
+        return place.options_of(*self)
+
+    def folder(self) -> str | None:
+        """The data folder, None for this user's default one; an endpoint does not say it. Raises: ConfigError."""
+        return self.data_dir if self.data_dir is not None else place.folder_of(self.config)
 
 
 class Command(click.Command):
@@ -43,28 +57,23 @@ class Command(click.Command):
 
 
 def address_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command `--endpoint` and `--data-dir`; its function gets them as `address`."""
+    """Give a command `--endpoint`, `--data-dir` and `--config`; its function gets them as `address`."""
 
     @functools.wraps(function)
-    def with_address(*args: Any, endpoint: str | None, data_dir: str | None, **kwargs: Any) -> Any:
-        before = click.get_current_context().find_root().obj
-        given = Address(endpoint, data_dir)
-        address = before if given == (None, None) and isinstance(before, Address) else given
-        return function(*args, address=address, **kwargs)
+    def with_address(*args: Any, endpoint: str | None, data_dir: str | None, config: str | None, **kwargs: Any) -> Any:
+        return function(*args, address=Address.given(endpoint, data_dir, config), **kwargs)
 
-    return endpoint_option(data_dir_option(with_address))
+    return endpoint_option(data_dir_option(config_option(with_address)))
 
 
 def folder_option(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command that needs no launcher `--data-dir`; its function gets it as `data_dir`."""
+    """Give a command that needs no launcher `--data-dir` and `--config`; its function gets the folder as `data_dir`."""
 
     @functools.wraps(function)
-    def with_folder(*args: Any, data_dir: str | None, **kwargs: Any) -> Any:
-        before = click.get_current_context().find_root().obj
-        given = before.data_dir if data_dir is None and isinstance(before, Address) else data_dir
-        return function(*args, data_dir=given, **kwargs)
+    def with_folder(*args: Any, data_dir: str | None, config: str | None, **kwargs: Any) -> Any:
+        return function(*args, data_dir=Address.given(None, data_dir, config).folder(), **kwargs)
 
-    return data_dir_option(with_folder)
+    return data_dir_option(config_option(with_folder))
 
 
 def endpoint_option(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -73,9 +82,16 @@ def endpoint_option(function: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--endpoint", metavar="ADDRESS", help=text)(function)
 
 
+def config_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command `--config`."""
+    text = "A quarterdeck.toml, for its data folder. [default: the nearest one, here or above]"
+    return click.option("--config", metavar="FILE", help=text)(function)
+
+
 def data_dir_option(function: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command `--data-dir`."""
-    return click.option("--data-dir", metavar="FOLDER", help="The launcher's data folder.")(function)
+    text = "The launcher's data folder. [default: that of the quarterdeck.toml, else this user's]"
+    return click.option("--data-dir", metavar="FOLDER", help=text)(function)
 
 
 def json_option(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -47,7 +47,7 @@ _CODES: dict[type[QuarterdeckError], Exit] = {
 
 _REMEDIES: dict[type[QuarterdeckError], str] = {
     AlreadyRunning: "use that one, end it (quarterdeck quit), or choose another folder (--data-dir)",
-    NoLauncher: "start one (quarterdeck serve), or say where it is (--endpoint, --data-dir or QUARTERDECK_ENDPOINT)",
+    NoLauncher: "start one (quarterdeck up or serve), or say where it is (--endpoint, --data-dir or --config)",
     ConnectionLost: "see whether it still runs (quarterdeck ping)",
     Timeout: "the launcher may be stopped or overloaded (quarterdeck ping)",
 }

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import click
 
-from quarterdeck.ui.command import CONTEXT, Address, data_dir_option, endpoint_option
+from quarterdeck.ui.command import CONTEXT, Address, config_option, data_dir_option, endpoint_option
 from quarterdeck.ui.exits import Exit, Failure
 from quarterdeck.ui.screen import close_quietly
 from quarterdeck.version import __version__
@@ -80,17 +80,18 @@ class Commands(click.Group):
 @click.group(cls=Commands, context_settings=CONTEXT, invoke_without_command=True)
 @endpoint_option
 @data_dir_option
+@config_option
 @click.version_option(__version__, "--version", prog_name="quarterdeck", message="%(prog)s %(version)s")
 @click.pass_context
-def quarterdeck(ctx: click.Context, endpoint: str | None, data_dir: str | None) -> None:
+def quarterdeck(ctx: click.Context, endpoint: str | None, data_dir: str | None, config: str | None) -> None:
     """A launcher that owns the truth about a multi-process application and serves it on a local socket.
 
-    The launcher is found by --endpoint, by --data-dir, by QUARTERDECK_ENDPOINT, or in the default data folder, in
-    this order.
+    The launcher is found by --endpoint, --data-dir or --config, by QUARTERDECK_ENDPOINT, by the nearest
+    quarterdeck.toml, or in this user's default data folder, in this order.
 
     Exit codes: 0 done, 1 failed, 2 wrong usage or setting, 3 a launcher is already running, 4 no launcher.
     """
-    ctx.obj = Address(endpoint, data_dir)
+    ctx.obj = Address(endpoint, data_dir, config)
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
 

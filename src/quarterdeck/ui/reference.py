@@ -21,9 +21,16 @@ HEAD: Final = """\
 
 Written by `python -m quarterdeck.ui.reference > docs/cli.md`; change the commands, not this file.
 
-Every command finds the launcher by `--endpoint`, by `--data-dir`, by the environment's `QUARTERDECK_ENDPOINT`, or in
-the
-default data folder, in this order. The flags may stand before or after the command's name.
+Every command finds the launcher by the first of these that says something; the flags may stand before or after the
+command's name:
+
+1. `--endpoint`, `--data-dir`, `--config` (a `quarterdeck.toml`, for its data folder), in this order;
+2. `QUARTERDECK_ENDPOINT` of the environment, which every process that a launcher runs has;
+3. the data folder of the nearest `quarterdeck.toml`: in the current folder or one above it. One above must belong to
+   you or to root;
+4. this user's default data folder.
+
+Commands that read the journal look for the data folder in the same way, without 2 and without `--endpoint`.
 
 | exit code | meaning |
 |---|---|

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from quarterdeck.ui.command import Command, json_option
+from quarterdeck.ui.command import Address, Command, json_option
 from quarterdeck.ui.screen import standard_output
 from quarterdeck.ui.text import cut, safe
 
@@ -28,10 +28,10 @@ EXAMPLES = (
 
 @click.command("check", cls=Command, examples=EXAMPLES)
 @click.argument("file", required=False, type=click.Path(path_type=Path))
-@click.option("--config", metavar="FILE", type=click.Path(path_type=Path), help="The same as FILE.")
+@click.option("--config", metavar="FILE", help="The same as FILE.")
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of the file instead. Needs no file.")
 @json_option
-def command(file: Path | None, config: Path | None, schema: bool, as_json: bool) -> None:
+def command(file: Path | None, config: str | None, schema: bool, as_json: bool) -> None:
     """Read quarterdeck.toml as `serve --config` would and say what is wrong with it, one line a fault.
 
     Without FILE it is the one in this folder, or in the nearest folder above. Nothing is started.
@@ -41,7 +41,8 @@ def command(file: Path | None, config: Path | None, schema: bool, as_json: bool)
     if schema:
         _print_json(deckfile_schema(), indent=2)
         return
-    deck = read_deckfile(file or config or find_deckfile(Path.cwd()))
+    given = Address.given(None, None, config).config
+    deck = read_deckfile(file or (Path(given) if given is not None else find_deckfile(Path.cwd())))
     for warning in (*deck.warnings, *_programs_missing(deck)):
         sys.stderr.write(f"quarterdeck: warning: {safe(warning)}\n")
     sys.stderr.flush()

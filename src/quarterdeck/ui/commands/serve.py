@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from quarterdeck.ui.command import Address, Command, data_dir_option, endpoint_option
+from quarterdeck.ui.command import Address, data_dir_option, endpoint_option
 from quarterdeck.ui.screen import standard_output
+from quarterdeck.ui.settings import LauncherCommand, settings_options
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,41 +31,12 @@ EXAMPLES = (
 )
 
 
-class ServeCommand(Command):
-    """The command with the table of settings in its help."""
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the options, then the settings as the configuration describes them."""
-        super().format_options(ctx, formatter)
-        from quarterdeck.config import describe
-
-        with formatter.section("Settings"):
-            formatter.write_dl([(f"{row.key}={row.default}", row.what) for row in describe()])
-
-
-@click.command("serve", cls=ServeCommand, examples=EXAMPLES)
+@click.command("serve", cls=LauncherCommand, examples=EXAMPLES)
 @data_dir_option
 @endpoint_option
 @click.option("--config", metavar="FILE", help="Run the processes of a quarterdeck.toml, too; SIGHUP reads it anew.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a setting. May be given again.")
-@click.option("--witness", type=click.Choice(["none", "x11", "win32"]), help="Watch the host's real windows, too.")
-@click.option(
-    "--journal",
-    type=click.Choice(["off", "normal", "full"]),
-    help="Keep all that happens: `normal` survives a crash of the launcher, `full` also of the machine.",
-)
-@click.option("--correct", is_flag=True, help="Let the witness move stray windows back by itself.")
-@click.pass_context
-def command(
-    ctx: click.Context,
-    data_dir: str | None,
-    endpoint: str | None,
-    config: str | None,
-    settings: tuple[str, ...],
-    witness: str | None,
-    journal: str | None,
-    correct: bool,
-) -> int:
+@settings_options
+def command(data_dir: str | None, endpoint: str | None, config: str | None, settings: list[str]) -> int:
     """Run a launcher until it is told to quit.
 
     Prints one line when it listens: version, pid, endpoint and run. A second launcher for the same folder or address
@@ -74,20 +46,15 @@ def command(
     from quarterdeck.config import Config
     from quarterdeck.server.daemon import run
 
-    given = Address(endpoint, data_dir)
-    before = ctx.find_root().obj
-    if given == (None, None) and isinstance(before, Address):
-        given = before
-    flags = [f"witness={witness}"] * (witness is not None) + [f"journal={journal}"] * (journal is not None)
-    flags += ["correct=true"] * correct
-    if config is None:
-        settled = Config.from_settings([*settings, *flags])
-        return run(settled, data_dir=_folder(given), endpoint=_address(given), announce=announce)
-    return _serve_deck(config, given, [*settings, *flags])
+    given = Address.given(endpoint, data_dir, config)
+    if given.config is None:
+        settled = Config.from_settings(settings)
+        return run(settled, data_dir=_path(given.folder()), endpoint=_address(given), announce=announce)
+    return _serve_deck(given.config, given, settings)
 
 
 def _serve_deck(config: str, given: Address, settings: list[str]) -> int:
-    """Serve with the processes of a file. Its settings count unless some are given; its data folder unless one is."""
+    """Serve with the processes of a file. What flags say of settings and folder counts more."""
     from pathlib import Path
 
     from quarterdeck.config import Config
@@ -96,9 +63,8 @@ def _serve_deck(config: str, given: Address, settings: list[str]) -> int:
 
     path = Path(config)
     deck = read_deckfile(path)
-    folder = _folder(given) or deck.data_dir
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    settled = Config.from_settings(settings) if settings else deck.config
+    folder = _path(given.data_dir) or deck.data_dir
+    settled = Config.from_settings(settings, deck.config)
     return run(settled, data_dir=folder, endpoint=given.endpoint, announce=announce, reads=lambda: read_deckfile(path))
 
 
@@ -108,11 +74,10 @@ def announce(listening: Listening) -> None:
     standard_output().line(f"{who} endpoint={listening.endpoint} run={listening.run_id}")
 
 
-def _folder(given: Address) -> Path | None:
-    """The data folder; None: this user's default one."""
+def _path(folder: str | None) -> Path | None:
     from pathlib import Path
 
-    return None if given.data_dir is None else Path(given.data_dir)
+    return None if folder is None else Path(folder)
 
 
 def _address(given: Address) -> str | None:
