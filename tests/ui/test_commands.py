@@ -63,11 +63,15 @@ def test_a_snapshot_on_a_terminal_is_a_summary(shared: Launcher) -> None:
 
 
 def test_ps_lists_processes(shared: Launcher) -> None:
-    headings, *rows = shared.run("ps").stdout.splitlines()
-    assert headings.split() == ["PID", "KIND", "NAME", "STATE", "CODE", "VERSION", "SINCE"]
-    assert any(row.split()[1:4] == ["tool", "ps", "running"] for row in rows)
+    shared.run("ping")
+    headings, launcher, *_, last = shared.run("ps").stdout.splitlines()
+    assert headings.split() == ["NAME", "KIND", "STATE", "PID", "UPTIME", "RESTARTS", "CPU", "MEMORY", "WHAT"]
+    assert launcher.split()[:4] == ["launcher", "-", "starting", str(shared.pid)]
+    assert last.split()[1:3] == ["tool", "exited"]
     processes = [json.loads(line) for line in shared.run("ps", "--json").stdout.splitlines()]
-    assert {"pid", "kind", "name", "state", "code", "client_version", "spawned_at"} <= processes[0].keys()
+    assert [row["pid"] for row in processes if row["role"] == "launcher"] == [shared.pid]
+    assert {"pid", "kind", "name", "state", "code", "client_version", "spawned_at"} <= processes[-1].keys()
+    assert [row for row in processes if row["state"] == "running"] == []  # who asks does not count
 
 
 def test_a_hostile_name_cannot_control_the_terminal(shared: Launcher) -> None:

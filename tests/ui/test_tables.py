@@ -26,7 +26,7 @@ FULL = Snapshot(
         ProcessRow(7, "srv", "indexer", "1", "running", None, "2026-01-01T00:00:00Z", None, {"state": "idle"}),
         ProcessRow(8, "tool", None, "1", "exited", -1, "2026-01-01T00:00:00Z", 40, None),
     ),
-    children=(ChildRow("db", "backoff", None, 3),),
+    children=(ChildRow("db", "backoff", None, 3, 3, 7, "exit code 7"),),
     sagas=(SagaRow(9, "pool_respawn_on_promote"),),
     journal="ok",
 )
@@ -44,8 +44,8 @@ PID  KIND  NAME     STATE    CODE  VERSION  SINCE
 7    srv   indexer  running  -     1        2026-01-01T00:00:00Z
 8    tool  -        exited   -1    1        2026-01-01T00:00:00Z
 status of pid 7: {"state":"idle"}
-CHILD  STATE    PID  ATTEMPT
-db     backoff  -    3
+CHILD  STATE    PID  ATTEMPT  WHY
+db     backoff  -    3        exit code 7
 LABEL  KIND           PARENT  NUMBER  HANDLE  SHOWN     RECT
 main   full_instance  -       1       77      yes       100x50 at 10,20
 pop    subwindow      main    2       -       orphaned  -

@@ -471,7 +471,8 @@ def _enter(
 ) -> None:
     """Enter a state and tell it."""
     child.state = to
-    child.code = code
+    child.code, child.reason = code, reason
+    child.starts += to == "running"
     version = state.next_version()
     members = (version, child.plan.name, to, child.pid, code, child.attempt, delay_ms, reason)
     kind = EVENTS[to]

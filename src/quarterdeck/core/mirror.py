@@ -145,7 +145,11 @@ class Mirror:
 
     def _child(self, event: e.ChildEvent) -> None:
         pid = event.pid if event.state in ("running", "ready", "stopping") else None  # the others tell whose end it was
-        self.children[event.name] = ChildRow(event.name, event.state, pid, event.attempt)
+        before = self.children.get(event.name)
+        starts = (before.starts if before is not None else 0) + (event.state == "running")
+        self.children[event.name] = ChildRow(
+            event.name, event.state, pid, event.attempt, starts, event.code, event.reason
+        )
 
     def _journal(self, event: e.JournalChanged) -> None:
         self.journal = event.state

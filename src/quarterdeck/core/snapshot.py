@@ -42,7 +42,15 @@ def _process_row(process: Process) -> ProcessRow:
 
 
 def _child_row(child: Child) -> ChildRow:
-    return ChildRow(name=child.plan.name, state=child.state, pid=child.pid, attempt=child.attempt)
+    return ChildRow(
+        name=child.plan.name,
+        state=child.state,
+        pid=child.pid,
+        attempt=child.attempt,
+        starts=child.starts,
+        code=child.code,
+        reason=child.reason,
+    )
 
 
 def _window_row(window: Window) -> WindowRow:

@@ -94,7 +94,8 @@ class Child(Struct):
     `pid` and `start` (the process's start time as its system counts it) while it lives; `attempt` counts its starts
     since it was last stable, `restarts` the times of its restarts. `wanted`: it is to run; `waiting`: for what it comes
     after; `spawning`: the guard is making it; `again`: start it once it has stopped; `timed_out`: it is ended because
-    it never got ready; `anew`: its next start is the first attempt.
+    it never got ready; `anew`: its next start is the first attempt. `starts` counts those of this run; `reason` is what
+    was told when it entered its state.
     """
 
     plan: ChildPlan
@@ -113,6 +114,8 @@ class Child(Struct):
     removed: bool = False
     anew: bool = False
     stop_reason: str | None = None
+    starts: int = 0
+    reason: str | None = None
 
     @property
     def is_alive(self) -> bool:

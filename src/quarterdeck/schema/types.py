@@ -132,9 +132,14 @@ class SagaRow(Struct, frozen=True):
 
 
 class ChildRow(Struct, frozen=True):
-    """A supervised child in a snapshot; `attempt` counts its starts since it was last stable."""
+    """A supervised child in a snapshot; `attempt` counts its starts since it was last stable, `starts` those of this
+    run. `code` and `reason` are of the event by which it entered its state.
+    """
 
     name: str
     state: ChildState
     pid: int | None
     attempt: int
+    starts: int = 0
+    code: int | None = None
+    reason: str | None = None

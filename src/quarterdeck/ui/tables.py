@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from quarterdeck.schema.replies import Snapshot
-from quarterdeck.schema.types import ProcessRow, Rect, WindowRow
+from quarterdeck.schema.types import ChildRow, ProcessRow, Rect, WindowRow
 from quarterdeck.ui.text import cut
 
 if TYPE_CHECKING:
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 PROCESS_HEADINGS = ("PID", "KIND", "NAME", "STATE", "CODE", "VERSION", "SINCE")
 WINDOW_HEADINGS = ("LABEL", "KIND", "PARENT", "NUMBER", "HANDLE", "SHOWN", "RECT")
-CHILD_HEADINGS = ("CHILD", "STATE", "PID", "ATTEMPT")
+CHILD_HEADINGS = ("CHILD", "STATE", "PID", "ATTEMPT", "WHY")
+REASON_CHARACTERS_MAX: Final = 100
 PAYLOAD_CHARACTERS_MAX: Final = 300
 """Of a payload or status; it may have 64 KiB, and a line for people is a glance."""
 
@@ -51,8 +52,12 @@ def show_snapshot(screen: Screen, snapshot: Snapshot) -> None:
 def show_children(screen: Screen, snapshot: Snapshot) -> None:
     """A table of the launcher's own processes, if there are any."""
     if snapshot.children:
-        children = [(child.name, child.state, _or_dash(child.pid), str(child.attempt)) for child in snapshot.children]
-        screen.table(CHILD_HEADINGS, children)
+        screen.table(CHILD_HEADINGS, [_child_cells(child) for child in snapshot.children])
+
+
+def _child_cells(row: ChildRow) -> tuple[str, ...]:
+    why = cut(row.reason, REASON_CHARACTERS_MAX) if row.reason is not None else "-"
+    return (row.name, row.state, _or_dash(row.pid), str(row.attempt), why)
 
 
 def show_windows(screen: Screen, snapshot: Snapshot) -> None:

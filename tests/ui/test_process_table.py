@@ -1,0 +1,85 @@
+"""The process tree as people see it: branches, sums, and no more than one reads."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from msgspec import structs
+
+from quarterdeck.ui.process_table import show_process_tree
+from quarterdeck.ui.process_tree import Row
+from quarterdeck.ui.screen import Screen
+
+MIB = 1 << 20
+
+
+def shown(rows: list[Row], *, everything: bool = False) -> str:
+    stream = io.StringIO()
+    show_process_tree(Screen(stream), rows, everything=everything)
+    return stream.getvalue()
+
+
+def one(role: str, depth: int, name: str, pid: int | None = None, **members: object) -> Row:
+    return Row(role=role, depth=depth, name=name, pid=pid, **members)  # type: ignore[arg-type]
+
+
+DECK = [
+    one("launcher", 0, "launcher", 1, state="running", uptime_s=90_061.5, cpu_percent=0.4, memory_bytes=40 * MIB),
+    one("guard", 1, "guard", 2, uptime_s=59.0, cpu_percent=0.0, memory_bytes=9 * MIB, command="/usr/bin/python -I"),
+    one("child", 1, "db", 3, state="ready", starts=3, uptime_s=60, cpu_percent=250.0, memory_bytes=1536 * MIB),
+    one("descendant", 2, "sh", 4, child="db", uptime_s=0.2, command="/bin/sh -c x"),
+    one("descendant", 3, "sleep", 5, child="db"),
+    one("descendant", 2, "old", 6, child="db", state="zombie"),
+    one("child", 1, "mail", state="backoff", starts=0, reason="no such program: mail"),
+    one("child", 1, "web", 7, state="running", kind="host", starts=1),
+    one("descendant", 2, "tab", 8, child="web", kind="renderer", state="running"),
+    one("client", 0, "editor", 9, kind="tool", state="running"),
+    one("gone", 0, "ping", 10, kind="tool", state="exited", code=-9),
+]
+
+SHOWN = """\
+NAME            KIND      STATE    PID  UPTIME  RESTARTS  CPU   MEMORY  WHAT
+launcher        -         running  1    1d 1h   -         0%    40.0M   -
+├─ guard        -         -        2    59s     -         0%    9.0M    python -I
+├─ db           -         ready    3    1m 0s   2         250%  1.50G   -
+│  ├─ sh        -         -        4    0s      -         -     -       sh -c x
+│  │  └─ sleep  -         -        5    -       -         -     -       -
+│  └─ old       -         zombie   6    -       -         -     -       -
+├─ mail         -         backoff  -    -       0         -     -       no such program: mail
+└─ web          host      running  7    -       0         -     -       -
+   └─ tab       renderer  running  8    -       -         -     -       -
+other clients
+  editor        tool      running  9    -       -         -     -       -
+gone
+  ping          tool      exited   10   -       -         -     -       code -9
+"""
+
+
+def test_a_tree_is_drawn_with_its_figures() -> None:
+    assert shown(DECK) == SHOWN
+
+
+def test_only_so_many_are_shown_but_whoever_is_registered() -> None:
+    below = [one("descendant", 2, f"d{place}", 100 + place, child="db") for place in range(30)]
+    below[29] = structs.replace(below[29], kind="srv", name="known")
+    gone = [one("gone", 0, f"g{place}", 200 + place, state="exited", code=0) for place in range(15)]
+    rows = [*DECK[:3], *below, *DECK[6:8], *gone]
+    lines = shown(rows).splitlines()
+    assert sum(f"─ d{place} " in line for line in lines for place in range(30)) == 10
+    assert any("├─ known" in line for line in lines)
+    assert any(line.startswith("│  └─ … 19 more (--all)") for line in lines)
+    assert [line.split()[0] for line in lines[-11:]] == ["…", *(f"g{place}" for place in range(5, 15))]
+    assert lines[-11].strip() == "… 5 more (--all)"
+    assert len(shown(rows, everything=True).splitlines()) == len(rows) + 2
+
+
+@pytest.mark.parametrize("name", ["a\x1b[2J", "a\nb"])
+def test_a_hostile_name_stays_in_its_cell(name: str) -> None:
+    lines = shown([DECK[0], one("client", 0, name, 9)]).splitlines()
+    assert len(lines) == 4
+    assert lines[3].isprintable()
+
+
+def test_no_child_and_no_client_is_only_the_launcher() -> None:
+    assert len(shown(DECK[:1]).splitlines()) == 2
