@@ -84,6 +84,10 @@ LAYERS = {
         _names("msgspec platformdirs prometheus_client psutil structlog uvloop"),
         never=NO_JSON,
     ),
+    # All the real parts in one process, put together anew around a virtual clock; nothing imports it but its command.
+    "sim": Layer(
+        _names("errors schema config core wire log transport server client"), _names("msgspec"), never=NO_JSON
+    ),
     "ui": Layer(
         _names("client schema errors config deckfile"),
         _names("click msgspec platformdirs psutil rich starlette structlog textual uvicorn uvloop"),
@@ -111,7 +115,7 @@ FILES = {
     "ui/cli.py": FileRule(lazily=_names("server.daemon server.history server.replay")),
     "ui/commands": FileRule(
         lazily=_names(
-            "server.causes server.crashes server.daemon server.history server.portable server.replay server.runs "
+            "sim server.causes server.crashes server.daemon server.history server.portable server.replay server.runs "
             "server.selection"
         )
     ),

@@ -21,7 +21,7 @@ from quarterdeck.schema.events import EVENT_NAMES
 from quarterdeck.schema.patterns import matches
 from quarterdeck.server import hub
 from tests.property.deck import RUN_ID, Deck, Pipe
-from tests.property.reader import History, Reader
+from quarterdeck.sim.checker import History, Reader
 
 BOOKMARK_AFTER = 5
 SETTINGS = (

@@ -44,6 +44,7 @@ COMMAND_NAMES: Final = (
     "import",
     "schema",
     "completion",
+    "simulate",
     "demo",
 )
 """In the order in which help shows them; each is a file of `commands`."""
