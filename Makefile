@@ -20,7 +20,7 @@ TYPED := src tests $(wildcard bench) $(wildcard examples)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types-linux types-win32 types-darwin format bench lock clean debian-tools
+.PHONY: help setup demo test check lint types-linux types-win32 types-darwin format soak bench lock clean debian-tools
 
 help:  ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -58,6 +58,9 @@ types-win32 types-darwin: types-%: $(READY)
 format: $(READY)  ## Write the sources as `make check` wants them
 	$(PY) -m ruff check --fix-only --quiet .
 	$(PY) -m ruff format .
+
+soak: $(READY)  ## Simulate worlds as long as you like (SECONDS=600)
+	$(PY) -m quarterdeck simulate --for $(or $(SECONDS),600) $(ARGS)
 
 bench: $(READY)  ## Measure, against peers where they are installed
 	$(PY) bench/run.py $(ARGS)

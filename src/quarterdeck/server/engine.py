@@ -94,7 +94,7 @@ class Engine:
         if journal is not None:
             journal.attach(state, self.history, loop, self.observe)
         self._supervision = supervision
-        self._faults = Faults()
+        self.faults = Faults()
         self._alarm = Alarm(loop, clock, lambda: self.observe(Tick(), "clock"))
         self._witness: Witness | None = None
         self._host_pid: int | None = None  # as the witness was told
@@ -226,7 +226,7 @@ class Engine:
             try:
                 self._take_in(observation, source)
             except Exception as error:
-                self._faults.note(f"taking in {type(observation).__name__}", error)
+                self.faults.note(f"taking in {type(observation).__name__}", error)
         self._settle()
 
     def _settle(self) -> None:
@@ -245,7 +245,7 @@ class Engine:
                 if self._supervision is None or not self._supervision.act(effect):
                     self._act(effect)
             except Exception as error:
-                self._faults.note(f"the effect {type(effect).__name__}", error)
+                self.faults.note(f"the effect {type(effect).__name__}", error)
         self._alarm.set(self.state.deadlines.nearest())
         if self._witness is not None and self._host_pid != self.state.host_pid:
             self._host_pid = self.state.host_pid
@@ -253,7 +253,7 @@ class Engine:
 
     def _give_up(self, peer: Peer, doing: str, error: Exception) -> None:
         """Nothing is certain of this connection any more: it is closed, and its registration ends as disconnected."""
-        self._faults.note(doing, error)
+        self.faults.note(doing, error)
         self._unlisten(peer)
         peer.abort()
 
@@ -329,7 +329,7 @@ class Engine:
             self._carry_out(peer, value)
         except Exception as error:
             doing = value.cmd or "a bad line" if isinstance(value, Malformed) else c.name_of(value)
-            self._faults.note(doing, error)
+            self.faults.note(doing, error)
             what = f"{doing}: the launcher could not do it ({type(error).__name__}), its log says why"
             self.refuse(peer, Refusal("internal", what, False, value.id))
 
@@ -371,7 +371,7 @@ class Engine:
         self._names.extend(map(name_of, step.events))
         self._effects.extend(step.effects)
         for fault in step.faults:
-            self._faults.note(fault.where, fault.error)
+            self.faults.note(fault.where, fault.error)
         if self._journal is not None:
             self._journal.record(value, ctx, lines, fault_of(step))
         return step

@@ -90,6 +90,8 @@ class Connection:
         members: dict[str, Any] = decode_as(line, dict)
         wanted = members if members["cmd"] == "subscribe" else members.get("subscribe")
         if wanted is not None:
+            is_gap = wanted.get("slow") in (None, "gap")
+            self.reader.is_gap_wanted = is_gap and (self.reader.is_gap_wanted or not self.reader.wanted)
             id = members.get("id") if members["cmd"] == "subscribe" else None
             patterns = wanted.get("events")
             jumps = wanted.get("since") is not None or bool(wanted.get("snapshot"))
@@ -102,6 +104,7 @@ class Connection:
         self._world.note(data)
         assert self.launcher is not None
         self.reader.may_lag = self.launcher.was_failing
+        self.reader.held_after = None if self.launcher.has_ended else self.launcher.engine.history.floor
         whole, newline, rest = (self._partial + data).rpartition(b"\n")
         self._partial = rest
         self._world.check(lambda: self.reader.read(whole + newline))

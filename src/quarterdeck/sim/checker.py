@@ -88,6 +88,8 @@ class Reader:
         self.has_ended = False  # it sends no more: from its exit on it is owed nothing
         self.joined_at: int | None = None  # the version in `registered`
         self.may_lag = True
+        self.is_gap_wanted = False  # every subscription goes on behind a gap, at what is held
+        self.held_after: int | None = None  # history holds everything after this version, where that is known
         self._bookmark_after = bookmark_after
         self._answered: set[object] = set()
 
@@ -170,6 +172,8 @@ class Reader:
         require(members["from"] > self.cursor, f"called lost, and was told: {line!r}")
         require(not self.history.due(self.cursor, members["from"] - 1, self.names), f"more is missing: {line!r}")
         require(members["to"] == members["version"] >= members["from"], f"no range: {line!r}")
+        is_held = self.held_after is not None and self.is_gap_wanted and members["to"] > self.held_after
+        require(not is_held, f"more called lost than is: {line!r}")
         self.cursor = members["to"]
         self.mirror = None
 

@@ -14,6 +14,7 @@ from quarterdeck.core.state import ChildPlan, State
 from quarterdeck.core.step import ChildrenConfigured
 from quarterdeck.server.acceptor import Acceptor
 from quarterdeck.server.engine import Engine
+from quarterdeck.server.faults import Faults
 from quarterdeck.server.ports import Identity
 from quarterdeck.server.recording import Recording
 from quarterdeck.server.rules import rules_of
@@ -32,6 +33,18 @@ PID: Final = 4242
 VERSION: Final = "1.0.0"
 
 
+class _Faults(Faults):
+    """Nothing may break down, whatever the engine makes of it."""
+
+    def __init__(self, on_fault: Callable[[str, Exception], None]) -> None:
+        super().__init__()
+        self._on_fault = on_fault
+
+    def note(self, doing: str, error: Exception) -> None:
+        """Tell the world."""
+        self._on_fault(doing, error)
+
+
 class SimLauncher:
     """`on_end` is called when it is dead, killed or not. `history` is what it told, `unkept` which versions it told
     while its journal failed, `was_killed` how it ended.
@@ -48,6 +61,7 @@ class SimLauncher:
         plans: Sequence[ChildPlan],
         children: SimChildren,
         on_end: Callable[[], None],
+        on_fault: Callable[[str, Exception], None],
     ) -> None:
         self.history = History()
         self.unkept: set[int] = set()
@@ -78,6 +92,7 @@ class SimLauncher:
             supervision=children,
             on_stop=self._stop,
         )
+        self.engine.faults = _Faults(on_fault)
         self._tell = self.engine.hub.tell
         self.engine.hub.tell = self._hear_and_tell  # type: ignore[method-assign]  # an ear at the only mouth
         self.loop.run(lambda: self._begin(plans))

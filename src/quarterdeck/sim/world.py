@@ -234,6 +234,9 @@ class World:
             connection.ended()
         self._check_journal()
 
+    def _broke_down(self, doing: str, error: Exception) -> None:
+        self.fail(Violation(f"{doing} broke down: {error!r}\n{_place_of(error)}"))
+
     def _run_for(self, seconds: float) -> None:
         async def wait() -> None:
             await asyncio.sleep(seconds)
@@ -336,6 +339,7 @@ class World:
                 plans=self._plans,
                 children=self.children,
                 on_end=self._launcher_ended,
+                on_fault=self._broke_down,
             )
             self.trace(f"a launcher starts: run {self.launcher.run_id[:8]}")
 
