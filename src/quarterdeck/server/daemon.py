@@ -9,7 +9,6 @@ import asyncio
 import functools
 import logging
 import os
-import signal
 import sys
 import threading
 import uuid
@@ -21,13 +20,13 @@ from msgspec import Struct
 
 from quarterdeck.config import Config
 from quarterdeck.core.state import State
-from quarterdeck.core.step import QuitSignalled
 from quarterdeck.drivers.clock import SystemClock
 from quarterdeck.drivers.witness import Witness
 from quarterdeck.errors import ConfigError
-from quarterdeck.server import logs
+from quarterdeck.server import logs, signals
 from quarterdeck.server.acceptor import Acceptor
 from quarterdeck.server.engine import Engine
+from quarterdeck.server.notify import NotifySocket
 from quarterdeck.server.ports import Identity
 from quarterdeck.server.rules import rules_of
 from quarterdeck.transport import Listener
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     from quarterdeck.core.state import Rules
     from quarterdeck.deckfile import DeckFile
     from quarterdeck.server.recording import Recording
+    from quarterdeck.server.service import Service
     from quarterdeck.server.supervisor import Supervisor
 
 log = logging.getLogger("quarterdeck.server")
@@ -78,6 +78,7 @@ def run(
     folder = data_dir or default_data_dir()
     address = endpoint or address_of(folder, os.environ)
     logs.configure(config.log_level, config.log_format)
+    notify = NotifySocket.take(os.environ, os.getpid())
     open_files = raise_descriptor_limit()
     prepare_folder(os.path.dirname(address))
     claim = Claim.take(folder, address, version=__version__, pid=os.getpid())
@@ -87,6 +88,7 @@ def run(
         try:
             with asyncio.Runner(loop_factory=loop_factory(config.loop)) as runner:
                 daemon = Daemon(config, listener, announce, folder)
+                daemon.report_to(notify)
                 if deck is not None and reads is not None:
                     daemon.supervise(deck, reads, open_files)
                 code = runner.run(daemon.serve())
@@ -141,6 +143,12 @@ class Daemon:
         self._announce = announce
         self._identity = Identity(os.getpid(), __version__, str(uuid.uuid4()))
         self._supervisor: Supervisor | None = None
+        self._notify: NotifySocket | None = None
+        self._service: Service | None = None
+
+    def report_to(self, notify: NotifySocket | None) -> None:
+        """Tell systemd how this run fares, where it asks to be told."""
+        self._notify = notify
 
     def supervise(self, deck: DeckFile, reads: Callable[[], DeckFile], open_files: int | None) -> None:
         """Run the configured children, too."""
@@ -168,14 +176,16 @@ class Daemon:
             supervision=self._supervisor,
             on_stop=stopped.set,
         )
-        self._heed_signals(loop, engine)
+        signals.heed_quits(loop, engine.observe)
         if self._supervisor is not None:
+            signals.heed_reload(loop, functools.partial(self._reload, loop))
             self._supervisor.begin(loop, lambda observation: engine.observe(observation, "child"))
             engine.turn()  # what is alive already is known before anybody can ask
         acceptor.serve(engine)
         if witness is not None:
             engine.watch_with(witness)
         self._announce(Listening(__version__, os.getpid(), self._listener.address, self._identity.run_id))
+        self._tell_systemd(loop, engine)
         loop.call_later(WARM_AFTER_S, logs.warm)
         if recording is not None and recording.follows_a_run:
             loop.call_later(WARM_AFTER_S, _report_crash, self._folder / JOURNAL_NAME, self._identity.run_id)
@@ -187,10 +197,11 @@ class Daemon:
         engine.close()
         if recording is not None:
             recording.close()
-        if self._supervisor is None:
-            return 0
-        await self._supervisor.end()
-        return self._supervisor.exit_code
+        if self._supervisor is not None:
+            await self._supervisor.end()
+        if self._service is not None:
+            self._service.close()
+        return 0 if self._supervisor is None else self._supervisor.exit_code
 
     def _recording(self, rules: Rules, clock: SystemClock) -> Recording | None:
         """What keeps this run, if it is to be kept."""
@@ -206,15 +217,20 @@ class Daemon:
         opens = functools.partial(Journal.open, path, sync, retention, lambda: _file_stamp(clock.now()))
         return Recording(opens, self._identity, rules, limits, clock.now())
 
-    def _heed_signals(self, loop: asyncio.AbstractEventLoop, engine: Engine) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            observe = functools.partial(engine.observe, QuitSignalled(signal.Signals(number).name))
-            if sys.platform == "win32":
-                signal.signal(number, lambda *_, observe=observe: loop.call_soon_threadsafe(observe))
-            else:
-                loop.add_signal_handler(number, observe)
-        if sys.platform != "win32" and self._supervisor is not None:
-            loop.add_signal_handler(signal.SIGHUP, self._supervisor.reload)
+    def _reload(self, loop: asyncio.AbstractEventLoop) -> None:
+        assert self._supervisor is not None
+        if self._service is not None:
+            self._service.reloading()
+        self._supervisor.reload()
+        if self._service is not None:
+            loop.call_soon(self._service.reloaded)  # after the turn that takes it in
+
+    def _tell_systemd(self, loop: asyncio.AbstractEventLoop, engine: Engine) -> None:
+        if self._notify is not None:
+            from quarterdeck.server.service import Service
+
+            self._service = Service(self._notify, loop, engine.state, engine.turn, self._listener.address)
+            engine.tell_also(self._service.told)
 
     async def _flush(self, engine: Engine, acceptor: Acceptor) -> None:
         """Let what is due go out for a bounded time, then close what is left (protocol, section 7)."""

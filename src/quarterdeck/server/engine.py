@@ -89,6 +89,7 @@ class Engine:
         )
         self._loop = loop
         self._on_stop = on_stop
+        self._told: Callable[[Sequence[str]], None] | None = None
         self._door = door
         self._journal = journal
         if journal is not None:
@@ -174,6 +175,10 @@ class Engine:
         """Let a witness watch the host's windows from now on."""
         self._witness = witness
         witness.start(self._loop, lambda report: self.observe(report, "witness"), self._is_hosts)
+
+    def tell_also(self, told: Callable[[Sequence[str]], None]) -> None:
+        """Tell somebody in this process the names of each turn's events, too, when all others were told them."""
+        self._told = told
 
     def _is_hosts(self, pid: int) -> bool:
         """Whether a pid is the live host's or its descendant's."""
@@ -273,6 +278,8 @@ class Engine:
             lines, names = self.untold, self._names
             self.untold, self._names = [], []
             self.hub.tell(lines, names)
+            if self._told is not None:
+                self._told(names)
 
     def _take(self, peer: Peer) -> None:
         """Carry out what one connection has sent, about one read of it, so that no connection keeps the others
