@@ -49,8 +49,9 @@ class Launched:
         *,
         data_dir: Path | None = None,
         inside: Sequence[str] = (),
+        pass_fds: Sequence[int] = (),
     ) -> None:
-        """`inside` is a command that becomes the one behind it."""
+        """`inside` is a command that becomes the one behind it, and gets these descriptors."""
         self._own = folder is None
         self.folder = folder or short_folder()
         self.address = str(self.folder / "s.sock")
@@ -63,6 +64,7 @@ class Launched:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
+                pass_fds=pass_fds,
             )
         self.pid = self.process.pid
         assert self.process.stdout is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from pathlib import Path
 
 PATIENCE_S = 60.0
@@ -36,3 +37,20 @@ class Systemd:
 
     def close(self) -> None:
         self._sock.close()
+
+
+PASSES = """
+import os, sys
+count, fds, *program = sys.argv[1:]
+fds = [os.dup(int(fd)) for fd in fds.split()]  # none of them is in another one's way then
+for at, fd in enumerate(fds):
+    os.dup2(fd, 3 + at)
+    os.set_inheritable(3 + at, True)  # also where it was there already
+os.environ.update(LISTEN_FDS=count, LISTEN_PID=str(os.getpid()), LISTEN_FDNAMES=":".join(["it"] * len(fds)))
+os.execvp(program[0], program)
+"""
+
+
+def passing(*fds: int, count: int | None = None) -> tuple[str, ...]:
+    """A command that becomes the one behind it, to which it passes descriptors as systemd does, and says how many."""
+    return sys.executable, "-c", PASSES, str(len(fds) if count is None else count), " ".join(map(str, fds))

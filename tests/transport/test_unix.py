@@ -515,3 +515,78 @@ print(*({"asyncio", "json", "pathlib", "platformdirs", "psutil", "ctypes", "msgs
 """
     loaded = subprocess.run([sys.executable, "-c", source], stdout=subprocess.PIPE, text=True, check=True)
     assert loaded.stdout.split() == []
+
+
+# --- a socket that was passed
+
+
+def made(address: str, family: int = socket.AF_UNIX, kind: int = socket.SOCK_STREAM) -> socket.socket:
+    sock = socket.socket(family, kind)
+    sock.bind(("127.0.0.1", 0) if family == socket.AF_INET else address)
+    return sock
+
+
+def passed(address: str, sock: socket.socket) -> Listener:
+    """A listener over a copy, as systemd keeps its own."""
+    return Listener(address, passed=os.dup(sock.fileno()))
+
+
+def test_a_passed_socket_is_listened_at_and_left_where_it_is(address: str) -> None:
+    with made(address) as sock:
+        sock.listen()
+        client = unix.connect(address, timeout_s=10)  # before anybody accepts
+        listener = passed(address, sock)
+        accepted(listener).close()
+        assert listener.accept() is None
+        client.close()
+        listener.unlink()
+        listener.close()
+        assert os.path.exists(address)
+        unix.connect(address, timeout_s=10).close()  # the next one will accept
+
+
+def test_a_passed_socket_may_be_named_by_another_path_to_it(address: str, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path)
+    with made(address) as sock:
+        sock.listen()
+        passed(str(tmp_path / "link" / "q.sock"), sock).close()
+
+
+def refused(address: str, sock: socket.socket) -> str:
+    with sock, pytest.raises(EndpointRefused) as caught:
+        passed(address, sock)
+    assert f"needs ListenStream={address}" in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_passed_socket_that_is_not_the_endpoint_is_named(address: str, tmp_path: Path) -> None:
+    elsewhere = str(tmp_path / "other.sock")
+    assert f"a socket at {elsewhere} that does not listen" in refused(address, made(elsewhere))
+    os.unlink(elsewhere)
+    sock = made(elsewhere)
+    sock.listen()
+    said = refused(address, sock)
+    assert f"a socket that listens at {elsewhere}, and this launcher's endpoint is {address}" in said
+
+
+def test_a_passed_socket_whose_file_is_gone_is_refused(address: str) -> None:
+    sock = made(address)
+    sock.listen()
+    os.unlink(address)
+    assert f"a socket whose file is gone, {address}" in refused(address, sock)
+
+
+def test_a_passed_socket_of_another_kind_is_refused(address: str) -> None:
+    assert "another kind (AF_INET, SOCK_STREAM)" in refused(address, made(address, socket.AF_INET))
+    assert "another kind (AF_UNIX, SOCK_DGRAM)" in refused(address, made(address, kind=socket.SOCK_DGRAM))
+    sock = made(f"\0{address}")
+    sock.listen()
+    assert "a socket without a path" in refused(address, sock)
+
+
+def test_what_is_passed_and_no_socket_is_refused(address: str) -> None:
+    ours, theirs = os.pipe()
+    with pytest.raises(EndpointRefused, match="systemd passed something that is no socket"):
+        Listener(address, passed=ours)
+    os.close(ours)
+    os.close(theirs)

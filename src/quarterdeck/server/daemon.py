@@ -30,6 +30,7 @@ from quarterdeck.server.notify import NotifySocket
 from quarterdeck.server.ports import Identity
 from quarterdeck.server.rules import rules_of
 from quarterdeck.transport import Listener
+from quarterdeck.transport.activation import take_passed, the_only
 from quarterdeck.transport.endpoint import Claim, address_of, default_data_dir, prepare_folder
 from quarterdeck.version import __version__
 
@@ -79,12 +80,14 @@ def run(
     address = endpoint or address_of(folder, os.environ)
     logs.configure(config.log_level, config.log_format)
     notify = NotifySocket.take(os.environ, os.getpid())
+    passed = the_only(take_passed(os.environ, os.getpid()), address)
     open_files = raise_descriptor_limit()
     prepare_folder(os.path.dirname(address))
     claim = Claim.take(folder, address, version=__version__, pid=os.getpid())
     try:
-        claim.remove_stale_socket()
-        listener = Listener(address)
+        if passed is None:
+            claim.remove_stale_socket()
+        listener = Listener(address, passed=None if passed is None else passed.fd)
         try:
             with asyncio.Runner(loop_factory=loop_factory(config.loop)) as runner:
                 daemon = Daemon(config, listener, announce, folder)

@@ -15,6 +15,8 @@ import sys
 from collections.abc import MutableMapping
 from typing import Final
 
+from quarterdeck.errors import Unsupported
+
 log = logging.getLogger("quarterdeck.server")
 
 MICROSECONDS: Final = 1_000_000
@@ -27,8 +29,7 @@ class NotifySocket:
         self.watchdog_s = watchdog_s
         self._address = address
         self._is_deaf = False
-        self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._sock.setblocking(False)
+        self._sock = _datagram_socket()
 
     @classmethod
     def take(cls, environ: MutableMapping[str, str], pid: int) -> NotifySocket | None:
@@ -60,6 +61,14 @@ class NotifySocket:
     def close(self) -> None:
         """Give the socket back."""
         self._sock.close()
+
+
+def _datagram_socket() -> socket.socket:
+    if sys.platform == "win32":
+        raise Unsupported("systemd is Linux's")
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    sock.setblocking(False)
+    return sock
 
 
 def _watchdog_s(usec: str, watchdog_pid: str, pid: int) -> float | None:

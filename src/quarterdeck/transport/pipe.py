@@ -18,7 +18,7 @@ from collections import deque
 from ctypes import byref
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from quarterdeck.errors import AlreadyRunning, EndpointRefused, NoLauncher, Timeout
+from quarterdeck.errors import AlreadyRunning, EndpointRefused, NoLauncher, Timeout, Unsupported
 from quarterdeck.transport.peercred import PeerCred
 from quarterdeck.transport.winapi import (
     Overlapped,
@@ -135,7 +135,9 @@ class Listener:
     Raises AlreadyRunning if another launcher has the name, EndpointRefused if it cannot be made.
     """
 
-    def __init__(self, address: str, *, backlog: int = 1024) -> None:
+    def __init__(self, address: str, *, backlog: int = 1024, passed: int | None = None) -> None:
+        if passed is not None:
+            raise Unsupported("sockets are passed by systemd, and on Windows there is none")
         self.address = address
         self._backlog = backlog
         self._sddl = sddl_for(sid_of_process(None))

@@ -96,24 +96,20 @@ class Connection:
 
 
 class Listener:
-    """A listening socket, bound by us, 0600 from its first instant.
+    """A listening socket, bound by us, 0600 from its first instant; or with `passed` the descriptor of one that systemd
+    made and listens at, whose file stays for the next launcher that it starts.
 
-    Raises EndpointRefused if the path is too long, in use, or cannot be bound. Setting the mode changes the process's
-    umask for a moment: make it before other threads create files.
+    Raises EndpointRefused if the path is too long, in use, or cannot be bound; or if what was passed does not listen
+    there. Setting the mode changes the process's umask for a moment: make it before other threads create files.
     """
 
-    def __init__(self, address: str, *, backlog: int = 1024) -> None:
+    def __init__(self, address: str, *, backlog: int = 1024, passed: int | None = None) -> None:
         check_path(address)
         self.address = address
-        self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            self._sock.setblocking(False)
-            self._bind()
-            self._sock.listen(backlog)
-            self._identity = _identity_of(address)
-        except OSError as error:
-            self._sock.close()
-            raise EndpointRefused(f"cannot listen at {address}: {error.strerror}") from error
+        self._is_ours = passed is None
+        self._sock = _made(address, backlog) if passed is None else _taken(address, passed)
+        self._sock.setblocking(False)
+        self._identity = _identity_of(address)
 
     def fileno(self) -> int:
         """Return the descriptor, or -1 once it is closed."""
@@ -153,17 +149,10 @@ class Listener:
     def unlink(self) -> None:
         """Remove the socket file, if it is still ours: at a clean exit, before `close` and the release of the claim."""
         try:
-            if _identity_of(self.address) == self._identity:
+            if self._is_ours and _identity_of(self.address) == self._identity:
                 os.unlink(self.address)
         except FileNotFoundError:
             pass
-
-    def _bind(self) -> None:
-        before = os.umask(0o177)
-        try:
-            self._sock.bind(self.address)
-        finally:
-            os.umask(before)
 
 
 def connect(address: str, *, timeout_s: float | None) -> Stream:
@@ -239,6 +228,50 @@ def _try_connect(sock: socket.socket, address: str) -> bool:
 
 def _backlog_full(address: str, timeout_s: float | None) -> Timeout:
     return Timeout(f"the launcher at {address} took no new connection within {timeout_s} s")
+
+
+def _made(address: str, backlog: int) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o177)
+    try:
+        sock.bind(address)
+        sock.listen(backlog)
+    except OSError as error:
+        sock.close()
+        raise EndpointRefused(f"cannot listen at {address}: {error.strerror}") from error
+    finally:
+        os.umask(before)
+    return sock
+
+
+def _taken(address: str, fd: int) -> socket.socket:
+    try:
+        sock = socket.socket(fileno=fd)
+    except OSError as error:
+        raise EndpointRefused(f"systemd passed something that is no socket for {address}") from error
+    wrong = _why_unfit(sock, address)
+    if wrong is not None:
+        sock.close()
+        raise EndpointRefused(f"systemd passed {wrong}; its .socket unit needs ListenStream={address}")
+    return sock
+
+
+def _why_unfit(sock: socket.socket, address: str) -> str | None:
+    """Say what a passed socket is, if it is not one that listens at this address."""
+    if sock.family != socket.AF_UNIX or sock.type != socket.SOCK_STREAM:
+        return f"a socket of another kind ({sock.family.name}, {sock.type.name})"
+    where = sock.getsockname()
+    if not isinstance(where, str) or not where:
+        return "a socket without a path"
+    if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        return f"a socket at {where} that does not listen, as with Accept=yes"
+    try:
+        there = _identity_of(where)
+    except FileNotFoundError:
+        return f"a socket whose file is gone, {where}"
+    if where == address or (os.path.exists(address) and there == _identity_of(address)):
+        return None
+    return f"a socket that listens at {where}, and this launcher's endpoint is {address}"
 
 
 def _identity_of(path: str) -> tuple[int, int]:
