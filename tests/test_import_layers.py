@@ -88,8 +88,11 @@ LAYERS = {
     "sim": Layer(
         _names("errors schema config core wire log transport server client"), _names("msgspec"), never=NO_JSON
     ),
+    # A judge who shares the code of the one he judges finds nothing: neither client nor server nor wire; lines are
+    # read with the standard library's json. `transport` is how any client gets there; the fold of the stream is core's.
+    "conformance": Layer(_names("schema transport errors core.mirror"), _names("msgspec"), never=NO_JSON),
     "ui": Layer(
-        _names("client schema errors config deckfile"),
+        _names("client conformance schema errors config deckfile"),
         _names("click msgspec platformdirs psutil rich starlette structlog textual uvicorn uvloop"),
     ),
     "bridges": Layer(_names("client schema errors config"), _names("click msgspec nats structlog uvloop")),

@@ -43,6 +43,7 @@ COMMAND_NAMES: Final = (
     "export",
     "import",
     "schema",
+    "conform",
     "completion",
     "simulate",
     "demo",

@@ -1,0 +1,1 @@
+"""A launcher under check: we are its clients, on raw lines."""

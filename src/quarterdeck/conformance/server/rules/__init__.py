@@ -1,0 +1,1 @@
+"""The rules of a launcher, a file a section of the protocol."""

@@ -1,0 +1,124 @@
+"""quarterdeck conform: does a launcher keep to the protocol?"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from quarterdeck.ui.command import Address, Command, address_options, json_option
+from quarterdeck.ui.exits import Exit, Failure
+from quarterdeck.ui.screen import Screen, standard_output
+
+if TYPE_CHECKING:
+    from quarterdeck.conformance.rules import Result, Rule
+
+EXAMPLES = (
+    ("quarterdeck conform", "Check this launcher against every rule of the protocol, on throw-away folders."),
+    ("quarterdeck conform --only 3 --only 6/bookmark-after", "Some sections, or some rules."),
+    ("quarterdeck conform --endpoint /run/user/1000/mine.sock", "Check the launcher that listens there, with care."),
+    ("quarterdeck conform --list", "Every rule with its section."),
+)
+
+
+@click.command("conform", cls=Command, examples=EXAMPLES)
+@click.option("--only", multiple=True, metavar="SECTION", help="A section (3, 3.5) or a rule (3.5/half-close).")
+@click.option(
+    "--destructive",
+    is_flag=True,
+    help="With --endpoint: also play its host, open as many connections as it takes, and in the end let it quit.",
+)
+@click.option(
+    "--patience",
+    type=click.FloatRange(0.1, 3600),
+    default=10.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long an answer is awaited.",
+)
+@click.option("--list", "only_list", is_flag=True, help="Print the rules, and check nothing.")
+@json_option
+@address_options
+def command(
+    address: Address, only: tuple[str, ...], destructive: bool, patience: float, only_list: bool, as_json: bool
+) -> int:
+    """Check a launcher against every rule of the protocol.
+
+    Without --endpoint, --data-dir or --config it starts launchers of its own in throw-away folders. On a launcher that
+    is in use it registers, publishes under the topic quarterdeck.conform, and leaves; what could do harm is done with
+    --destructive only. A rule that is broken is shown with the lines that were sent and received. Exit code 0 if no
+    rule is broken, 1 if one is.
+    """
+    from quarterdeck.conformance.server.running import RULES, Target, check_launcher
+
+    screen = standard_output()
+    _exist(only, RULES)
+    if only_list:
+        _list(screen, [rule for rule in RULES if rule.is_in(only)], as_json)
+        return Exit.DONE
+    target = Target(_endpoint(address), destructive, patience)
+    progress = _Progress(screen)
+    results = check_launcher(target, only, begin=progress.say)
+    progress.end()
+    _report(screen, results, as_json)
+    return Exit.FAILED if any(result.verdict == "fail" for result in results) else Exit.DONE
+
+
+def _endpoint(address: Address) -> str | None:
+    """Who is to be checked, if anybody was named: the environment's launcher is in use, and not asked for."""
+    if address == Address():
+        return None
+    from quarterdeck.client import find_endpoint
+
+    return find_endpoint(**address.options())
+
+
+def _exist(only: tuple[str, ...], rules: tuple[Rule, ...]) -> None:
+    for name in only:
+        if not any(rule.is_in((name,)) for rule in rules):
+            raise Failure(f"--only {name}: no such section or rule; see: quarterdeck conform --list", Exit.USAGE)
+
+
+def _list(screen: Screen, rules: list[Rule], as_json: bool) -> None:
+    import msgspec
+
+    from quarterdeck.ui.verdicts import show_rules
+
+    if not as_json:
+        show_rules(screen, rules)
+        return
+    for rule in rules:
+        screen.raw(msgspec.json.encode({"rule": rule.key, "section": rule.section, "text": rule.text}))
+
+
+def _report(screen: Screen, results: list[Result], as_json: bool) -> None:
+    import msgspec
+
+    from quarterdeck.ui.verdicts import show_results
+
+    if not as_json:
+        show_results(screen, results)
+        return
+    for result in results:
+        screen.raw(msgspec.json.encode(result))
+
+
+class _Progress:
+    """Says on a terminal what is being checked, in a line that goes away."""
+
+    def __init__(self, screen: Screen) -> None:
+        self._is_shown = screen.is_terminal and sys.stderr.isatty()
+
+    def say(self, rule: Rule) -> None:
+        """This rule comes next."""
+        self._show(f"checking {rule.key}")
+
+    def end(self) -> None:
+        """All is checked."""
+        self._show("")
+
+    def _show(self, text: str) -> None:
+        if self._is_shown:
+            sys.stderr.write(f"\r\x1b[K{text}")
+            sys.stderr.flush()
