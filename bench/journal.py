@@ -80,7 +80,7 @@ class Kept:
 
     def feed(self, value: Publish | Register = INPUT) -> None:
         step = reduce(self.state, value, CTX)
-        self.recording.record(value, CTX, [encode_line(event) for event in step.events])
+        self.recording.record(value, CTX, [encode_line(event) for event in step.events], step)
 
 
 def _ours(sync: str, group: int) -> Callable[[Path, int], float]:

@@ -6,7 +6,8 @@ Run it once for every release. The tests replay every frozen journal: this versi
 version recorded, and what the same version recorded byte for byte. While a version is in the making, run it again when
 the state or an event is meant to be another; what a released version wrote is never written again.
 
-Two runs: one that is killed, with a host that vanishes in the middle, and one that is told to quit.
+Two runs: one that is killed, with a host that vanishes in the middle and a saga that nobody answers, which the next run
+closes; and one that is told to quit.
 """
 
 from __future__ import annotations
@@ -171,6 +172,8 @@ def begin_windows(host: Client) -> None:
     for label in ("pool 1", "pool 2", "pool 3"):
         host.ask("report_pool_window_added", label=label)
     host.ask("report_pool_window_promoted", label="pool 1")
+    saga_id = host.until(cmd="spawn_pool_window")["saga_id"]
+    host.ask("report_pool_window_added", label="pool 4", saga_id=saga_id)
     host.ask("report_window_opened", label="pool 1", kind="full_instance", parent_label=None)
     host.ask("report_pool_window_removed", label="pool 2")
     host.ask("report_host_counts", windows=9, pool=7)
@@ -185,10 +188,14 @@ def drift(host: Client, tool: Client) -> None:
     host.ask("report_hwnd_iconic_changed", hwnd=U64_MAX - 1, iconic=True)
     host.ask("report_hwnd_visibility_changed", hwnd=U64_MAX - 2, visible=False)
     host.ask("report_window_closed", label=NAMES[3])
+    cleanup = host.until(cmd="reap_panes")["saga_id"]
     host.ask("report_hwnd_destroyed", hwnd=U64_MAX - 4)
     host.ask("report_backend_window_id_unregistered", label=NAMES[1])
     host.ask("report_panes_reaped", label=NAMES[1])
     host.ask("report_pool_drain_decision", label=NAMES[1], was_last=False)
+    host.ask("report_panes_reaped", label=NAMES[3], saga_id=cleanup)
+    host.until(cmd="drain_pool_if_last")
+    host.ask("report_pool_drain_decision", label=NAMES[3], was_last=True, saga_id=cleanup)
     host.ask("report_ui_thread_alive", nonce=U64_MAX)
     host.ask("report_saga_action_failed", saga_id=1, reason="ging nicht")
     host.ask("report_monitor_topology_changed", rects=TWO_MONITORS[:1])

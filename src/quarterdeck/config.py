@@ -45,6 +45,7 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     pending_handles: Annotated[Count, "handles that wait for their window; beyond, the oldest is forgotten"] = 1_024
     closed_handles: Annotated[Count, "handles of closed windows remembered; beyond, the oldest is forgotten"] = 1_024
     promotions: Annotated[Count, "promoted labels remembered until they open; beyond, the oldest is forgotten"] = 1_024
+    sagas: Annotated[Count, "open sagas; one more fails as soon as it began"] = 1_024
     journal_bytes: Annotated[Bytes, "the journal's file; beyond, the oldest steps are dropped"] = 536_870_912
     journal_days: Annotated[Annotated[float, Meta(gt=0)], "days that the journal keeps; older steps are dropped"] = 30.0
     journal_waiting_bytes: Annotated[
@@ -77,6 +78,9 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         Literal["off", "normal", "full"],
         "keep inputs and events on disk: `normal` survives a crash of the launcher, `full` also of the machine",
     ] = "normal"
+    builtin_sagas: Annotated[
+        bool, "have the host respawn its pool and clean up after windows; `false` for one that does so unasked"
+    ] = True
     log_level: Annotated[Literal["debug", "info", "warning", "error"], "least severe log line written to stderr"] = (
         "info"
     )

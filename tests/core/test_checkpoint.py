@@ -10,15 +10,17 @@ import pytest
 from msgspec import Raw, Struct
 
 from quarterdeck.core import checkpoint as checkpoints
+from quarterdeck.core.builtin_sagas import BUILTIN_SAGAS, PoolRespawnOnPromote, WindowCleanupCascade
 from quarterdeck.core.checkpoint import Checkpoint, freeze, thaw
 from quarterdeck.core.children import dependents_of
 from quarterdeck.core.deadlines import Deadline, Deadlines
-from quarterdeck.core.state import Child, ChildPlan, ClosedHandle, Handle, Process, Rules, State, Window
+from quarterdeck.core.state import Child, ChildPlan, ClosedHandle, Handle, OpenSaga, Process, Rules, State, Window
 from quarterdeck.schema.commands import ReportStatus
 from quarterdeck.schema.types import Rect
 from tests.core.world import World
 
 U64 = 2**64 - 1
+SAGAS = tuple(BUILTIN_SAGAS)
 SCREENS = (Rect(0, 0, 1920, 1080), Rect(-1280, 0, 0, 1024))
 STATUS = b'{"text":"\\u00e4 \xe2\x9c\x93","n":[1.5,null]}'
 _checkpoints: msgspec.json.Decoder[Checkpoint] = msgspec.json.Decoder(Checkpoint)
@@ -36,7 +38,8 @@ FIRST = Path(__file__).parent.parent / "golden" / "frozen" / "v1-checkpoint.json
 
 def full() -> State:
     """A state in which every member is another than in a fresh one. No story leads here; that is what is carried."""
-    state = State(Rules(exited_processes_max=5, cannot_observe=("iconic",), journal="ok"))
+    rules = Rules(exited_processes_max=5, cannot_observe=("iconic",), journal="ok", saga_id_first=100, sagas=SAGAS)
+    state = State(rules)
     state.version = 2**53 - 1
     state.lifecycle = "quitting"
     state.journal = "failing"
@@ -70,6 +73,9 @@ def full() -> State:
     web = Child(plan, "ready", 77, 8, -9, 3, 10, [1, 2], True, True, True, True, True, True, True, "asked for")
     state.children = {"web": web, "db": Child(ChildPlan("db"))}
     state.dependents = dependents_of(state)
+    cleanup = WindowCleanupCascade("ä", panes_reaped=True)
+    state.sagas = {100: OpenSaga(100, cleanup, 12, 2), 105: OpenSaga(105, PoolRespawnOnPromote())}
+    state.sagas_begun = 6
     return state
 
 
@@ -115,8 +121,8 @@ def test_every_member_comes_back() -> None:
 
 
 def test_every_member_of_a_state_is_a_member_of_a_checkpoint() -> None:
-    follows_from_plans = {"dependents"}
-    assert set(Checkpoint.__struct_fields__) == set(vars(State())) - follows_from_plans
+    follows_from_plans_and_rules = {"dependents", "saga_kinds"}
+    assert set(Checkpoint.__struct_fields__) == set(vars(State())) - follows_from_plans_and_rules
 
 
 @pytest.mark.parametrize(
@@ -126,6 +132,7 @@ def test_every_member_of_a_state_is_a_member_of_a_checkpoint() -> None:
         (Handle, checkpoints.FrozenHandle, ()),
         (Window, checkpoints.FrozenWindow, ()),
         (ClosedHandle, checkpoints.FrozenClosedHandle, ("hwnd",)),
+        (OpenSaga, checkpoints.FrozenSaga, ()),
     ],
 )
 def test_a_row_has_the_members_of_what_it_freezes_in_their_order(
@@ -135,16 +142,22 @@ def test_a_row_has_the_members_of_what_it_freezes_in_their_order(
 
 
 def test_every_rule_is_carried() -> None:
-    rules = Rules(1, 2, 3, 4, 5, 6, 7, ("foreground", "iconic"), "failing")
+    rules = Rules(1, 2, 3, 4, 5, 6, 7, ("foreground", "iconic"), "failing", 8, 9, SAGAS)
     for name in Rules.__struct_fields__:
         assert getattr(rules, name) != getattr(Rules(), name), f"{name} as it is by itself proves nothing"
     assert back(State(rules)).rules == rules
 
 
-@pytest.mark.parametrize("kind", [Process, Handle, Window, ClosedHandle])
+@pytest.mark.parametrize("kind", [Process, Handle, Window, ClosedHandle, OpenSaga])
 def test_every_member_of_a_row_is_tried_with_another_value_than_its_default(kind: type[Struct]) -> None:
     state = full()
-    rows = (*state.processes.values(), *state.handles.values(), *state.windows.values(), *state.closed_handles.values())
+    rows = (
+        *state.processes.values(),
+        *state.handles.values(),
+        *state.windows.values(),
+        *state.closed_handles.values(),
+        *state.sagas.values(),
+    )
     for field in msgspec.structs.fields(kind):
         if not field.required:
             default = field.default_factory() if field.default is msgspec.NODEFAULT else field.default
@@ -285,6 +298,19 @@ def test_a_window_whose_handle_is_missing_is_refused() -> None:
         thaw(frozen)
 
 
+def test_a_saga_that_is_none_of_the_run_s_is_refused() -> None:
+    state = full()
+    frozen = msgspec.structs.replace(freeze(state), rules=msgspec.structs.replace(state.rules, sagas=()))
+    with pytest.raises(KeyError):
+        thaw(frozen)
+
+
+def test_a_saga_whose_members_are_none_of_its_kind_is_refused() -> None:
+    wrong = checkpoints.FrozenSaga(100, {"type": "window_cleanup_cascade", "label": 7}, None, 0)
+    with pytest.raises(msgspec.ValidationError, match="label"):
+        thaw(msgspec.structs.replace(freeze(full()), sagas=(wrong,)))
+
+
 # --- journals of another version
 
 
@@ -300,7 +326,7 @@ def test_one_of_a_later_version_is_read_without_what_is_not_known() -> None:
     later = msgspec.json.decode(encoded(state))
     later["more"] = {"of": "this"}
     later["rules"]["more_max"] = 1
-    for rows in ("processes", "windows", "handles", "closed_handles"):
+    for rows in ("processes", "windows", "handles", "closed_handles", "sagas"):
         for row in later[rows]:
             row.append("more")
     assert _checkpoints.decode(msgspec.json.encode(later)) == freeze(state)
@@ -324,4 +350,5 @@ def test_the_first_version_s_is_read() -> None:
     had = msgspec.json.decode(FIRST.read_bytes())
     fresh, state = members(State()), members(full())
     wanted = {name: value if name in had else fresh[name] for name, value in state.items()}
+    wanted["rules"] = msgspec.structs.replace(full().rules, saga_id_first=0, sagas=())  # it knew no sagas
     assert members(thaw(_checkpoints.decode(FIRST.read_bytes()))) == wanted

@@ -17,11 +17,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from quarterdeck.config import Config
-from quarterdeck.core.state import Rules, State
+from quarterdeck.core.state import State
 from quarterdeck.drivers.fake import FakeClock
 from quarterdeck.server.acceptor import Acceptor
 from quarterdeck.server.engine import Engine
 from quarterdeck.server.ports import Identity
+from quarterdeck.server.rules import rules_of
 from quarterdeck.transport import Listener
 from tests.golden.script import OTHER_RUN_ID, RUN_ID, Line, Script, Sent
 
@@ -79,7 +80,7 @@ class Launcher:
     def __init__(self, config: Config, listener: Listener) -> None:
         self.clock = FakeClock()
         loop = asyncio.get_running_loop()
-        state = State(Rules(config.limits.exited_processes))
+        state = State(rules_of(config, self.clock.now()))
         self._acceptor = Acceptor(listener, config, loop)
         identity = Identity(4242, "1.0.0", RUN_ID)
         self._engine = Engine(config, identity, state, self.clock, loop=loop, door=self._acceptor, on_stop=lambda: None)
@@ -177,9 +178,9 @@ class Stage:
         return line
 
 
-def run(script: Script, folder: Path, loop_factory: object) -> str:
+def run(script: Script, folder: Path, loop_factory: object, *settings: str) -> str:
     """The transcript of a script, played against a fresh launcher listening in `folder`."""
-    config = Config.from_settings(["pid_check=off", *script.settings])
+    config = Config.from_settings(["pid_check=off", *settings, *script.settings])
     with _names(script) as names, asyncio.Runner(loop_factory=loop_factory) as runner:  # type: ignore[arg-type]  # uvloop's has no type
         return runner.run(_play(script, config, str(folder / "s.sock"), names))
 

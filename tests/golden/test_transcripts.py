@@ -44,7 +44,7 @@ def test_a_transcript_comes_out_as_it_stands(name: str, tmp_path: Path, pytestco
 @pytest.mark.parametrize("name", FROZEN)
 def test_a_frozen_transcript_is_still_said(name: str, loop: str, tmp_path: Path) -> None:
     before = (FOLDER / name).read_text(encoding="utf-8")
-    after = run(parse(before), tmp_path, LOOPS[loop])
+    after = run(parse(before), tmp_path, LOOPS[loop], "builtin_sagas=false")  # the first version had none
     released, said = before.split("\n"), after.split("\n")
     assert len(said) == len(released)
     for old, new in zip(released, said, strict=True):

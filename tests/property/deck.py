@@ -14,11 +14,12 @@ from typing import Any, cast
 import msgspec
 
 from quarterdeck.config import Config
-from quarterdeck.core.state import Rules, State
+from quarterdeck.core.state import State
 from quarterdeck.drivers.fake import FakeClock
 from quarterdeck.server.engine import Engine
 from quarterdeck.server.peer import Peer
 from quarterdeck.server.ports import Identity
+from quarterdeck.server.rules import rules_of
 from quarterdeck.transport import Connection
 from quarterdeck.wire.codec import CommandDecoder, encode_line
 from quarterdeck.wire.connection import Bounds, Refusal, ServerConnection
@@ -148,7 +149,7 @@ class Deck:
         self.engine = Engine(
             self.config,
             Identity(4242, "1.0.0", RUN_ID),
-            State(Rules(limits.exited_processes)),
+            State(rules_of(self.config, self.clock.now())),
             self.clock,
             loop=asyncio.get_running_loop(),
             door=self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from quarterdeck.core.deadlines import Deadline
 from quarterdeck.core.state import State
 
 
@@ -38,6 +39,11 @@ def check_inside(state: State) -> None:
     assert len(state.closed_handles) <= rules.closed_handles_max
     assert len(state.promoted) <= rules.promotions_max
     assert len(state.exited) <= rules.exited_processes_max
+    assert len(state.sagas) <= rules.sagas_max
+    assert list(state.sagas) == sorted(state.sagas)
+    for saga_id, saga in state.sagas.items():
+        assert saga.saga_id == saga_id < rules.saga_id_first + state.sagas_begun
+        assert state.deadlines.due(Deadline("", saga_id, "saga")) is not None
     host = state.live(state.host_pid)
     assert (state.host_pid is None) == (host is None or host.kind != "host")
 

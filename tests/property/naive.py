@@ -15,7 +15,7 @@ from tests.property.naive_rows import Closed, Open, Pending, Reality, Told, cent
 
 
 class Naive:
-    """The whole model. `feed` gives what is told, but for processes, phases and refusals."""
+    """The whole model. `feed` gives what is told, but for processes, phases, refusals and sagas."""
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
@@ -135,6 +135,8 @@ class Naive:
                 self._own.append(("panes_reaped", label, saga_id))
             case c.ReportPoolDrainDecision(label=label, was_last=was_last, saga_id=saga_id):
                 self._own.append(("pool_drained" if was_last else "pool_not_last", label, saga_id))
+            case c.ReportSagaActionFailed(saga_id=saga_id, reason=reason):
+                self._own.append(("saga_action_failed", saga_id, reason))
             case c.ReportHostCounts(windows=windows, pool=pool):
                 own = sum(window.orphan_due_ms is None for window in self._windows.values())
                 if windows != own:

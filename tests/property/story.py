@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
+from quarterdeck.core.builtin_sagas import BUILTIN_SAGAS
 from quarterdeck.core.checkpoint import freeze
 from quarterdeck.core.reducer import reduce
 from quarterdeck.core.snapshot import snapshot
@@ -21,6 +22,7 @@ from quarterdeck.core.step import (
     Context,
     Input,
     JournalReported,
+    LauncherRestarted,
     QuitSignalled,
     ShutdownFinished,
     Source,
@@ -40,6 +42,9 @@ RULES = Rules(
     closed_handles_max=2,
     promotions_max=2,
     backend_ids_max=2,
+    sagas_max=3,
+    saga_id_first=1_000,
+    sagas=tuple(BUILTIN_SAGAS),
 )
 INPUTS = 60
 LABELS = ("a", "b", "c", "d", "e", "")
@@ -65,6 +70,7 @@ class Story:
         self._now_ms = 0
         self._likes_crashes = self._draw.random() < 0.3
         self._ends = self._draw.random() < 0.2
+        self._answers = self._draw.choice((0.0, 0.1, 0.3))
 
     def inputs(self) -> Iterator[tuple[Input, Context]]:
         """What happens, with its context."""
@@ -93,7 +99,11 @@ class Story:
             return Tick(), "clock", None
         if chance < (0.14 if self._likes_crashes else 0.04):
             return self._coming_and_going()
+        if self._state.lifecycle == "quitting" and draw.random() < 0.2:
+            return ShutdownFinished(), "launcher", None
         host = self._state.host_pid
+        if self._state.sagas and draw.random() < self._answers:
+            return self._answer(), "client", host
         if host is None and chance < 0.5:
             return self._coming_and_going()
         if chance < 0.97:
@@ -102,11 +112,28 @@ class Story:
             if isinstance(value, c.HwndReport | c.ReportMonitorTopologyChanged) and draw.random() < 0.3:
                 return value, "witness", None
             return value, "client", host if host is not None and draw.random() < 0.98 else draw.choice(PIDS)
-        if self._ends and draw.random() < 0.3:
+        if self._ends and draw.random() < 0.6:
             return draw.choice((QuitSignalled("SIGTERM"), ShutdownFinished())), "launcher", None
+        if draw.random() < 0.1:
+            return LauncherRestarted(), "launcher", None
         if draw.random() < 0.4:
             return JournalReported(draw.choice(("off", "ok", "failing"))), "launcher", None
         return draw.choice(_OTHERS)(draw), "client", host if draw.random() < 0.7 else draw.choice(PIDS)
+
+    def _answer(self) -> c.Command:
+        """What the host says of a saga: mostly one that is open, and sometimes what that one asked for."""
+        draw = self._draw
+        saga_id: int | None = draw.choice(list(self._state.sagas))
+        if draw.random() < 0.1:
+            saga_id = draw.choice((None, 999, 1_000 + draw.randint(0, self._state.sagas_begun)))
+        label, chance = _label(draw), draw.random()
+        if chance < 0.3:
+            return c.ReportPoolWindowAdded(label=label, saga_id=saga_id)
+        if chance < 0.6:
+            return c.ReportPanesReaped(label=label, saga_id=saga_id)
+        if chance < 0.9:
+            return c.ReportPoolDrainDecision(label=label, was_last=draw.random() < 0.5, saga_id=saga_id)
+        return c.ReportSagaActionFailed(saga_id=saga_id or 0, reason="no memory")
 
     def _coming_and_going(self) -> tuple[Input, Source, int | None]:
         draw = self._draw

@@ -14,17 +14,19 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import asdict
 
 import quarterdeck
 from quarterdeck.core.mirror import Mirror
 from quarterdeck.core.reducer import reduce
 from quarterdeck.core.snapshot import snapshot
 from quarterdeck.core.state import State
-from quarterdeck.core.step import Context, Input, MoveWindow, Refused, Step, Tick
+from quarterdeck.core.step import Context, DirectHost, Input, MoveWindow, Refused, Step, Tick
 from quarterdeck.schema import events as e
 from quarterdeck.schema.replies import Snapshot
 from tests.property.inside import check_inside, everything
 from tests.property.naive import Naive
+from tests.property.naive_sagas import NaiveSagas
 from tests.property.story import INPUTS, RULES, RUN_ID, Story, play
 
 STORIES = 2_000
@@ -34,6 +36,9 @@ SOURCES = Path(quarterdeck.__path__[0]).parent
 PHASES = ("starting", "running", "quitting", "dead")
 ONCE = ("browser_without_hwnd", "hidden_since_open", "off_monitor", "orphan_destroy")
 """Drift told once per window; `hwnd_without_browser` is so for a taker, and a handle that waits has no window."""
+
+ENDS = ("deadline", "host gone", "launcher quits", "launcher restarted", "limit reached", "no memory")
+"""Why a saga fails."""
 
 ELSEWHERE = (e.ProcessSpawned, e.ProcessExited, e.ProcessStatusChanged, e.LifecyclePhaseChanged)
 """What the plain rules leave out."""
@@ -49,6 +54,9 @@ class Checked:
         self.kinds: Counter[str] = Counter()
         self._story = Story(seed, self.state)
         self._naive = Naive(RULES)
+        self._sagas = NaiveSagas(RULES)
+        self._begun: list[int] = []  # ids of sagas that were started, in order
+        self._ended: set[int] = set()
         self._looks_inside = seed % 10 == 0  # at everything that a refusal might have changed
         self._mirror = Mirror(self._snapshot())
         self._view = self._snapshot()
@@ -73,7 +81,9 @@ class Checked:
             assert not self._looks_inside or everything(self.state) == inside
         else:
             plain = self._naive.feed(value, ctx, self.state.host_pid)
+            plain += self._sagas.feed(value, ctx, plain, self.state.host_pid, self.state.lifecycle)
             assert [plainly(event) for event in step.events if not isinstance(event, ELSEWHERE)] == plain
+            assert asked(step) == self._sagas.asked
         self._check_stream(step, before, view)
         self._check_order(step)
         self._check_moves(step)
@@ -94,12 +104,14 @@ class Checked:
             self._pair(event)
             self._judge(event, view)
             self._mirror.apply(_events.decode(msgspec.json.encode(event)))
-            self.kinds[f"{e.name_of(event)} {getattr(event, 'kind', '')}"] += 1
+            what = event.reason if isinstance(event, e.SagaFailed) else getattr(event, "kind", "")
+            self.kinds[f"{e.name_of(event)} {what}"] += 1
         assert self.state.version == version
         # As they are sent: a status is encoded text here, and decoded there.
         assert msgspec.json.encode(self._mirror.snapshot()) == msgspec.json.encode(self._view)
         assert set(self._open) == set(self.state.windows)
         assert self._pool == self.state.pool
+        assert set(self._begun) - self._ended == set(self.state.sagas)
 
     def _pair(self, event: e.StreamEvent) -> None:
         """Every opening has its closing, and nothing closes that did not open; repeats belong to the pair."""
@@ -122,6 +134,13 @@ class Checked:
                 self._pool.remove(label)
             case e.PoolWindowPromoted(label=label):
                 self._pool.discard(label)
+            case e.SagaStarted(saga_id=saga_id):
+                assert saga_id == RULES.saga_id_first + len(self._begun)
+                self._begun.append(saga_id)
+            case e.SagaCompleted(saga_id=saga_id) | e.SagaFailed(saga_id=saga_id):
+                assert saga_id in self._begun
+                assert saga_id not in self._ended, "a saga ends once"
+                self._ended.add(saga_id)
 
     def _judge(self, event: e.StreamEvent, view: Snapshot) -> None:
         """Told once per window, not of orphaned ones; only a real change is told."""
@@ -186,6 +205,15 @@ def plainly(event: e.StreamEvent) -> tuple[object, ...]:
     return (e.name_of(event), *(value for name, value in members.items() if name not in ("version", "detail")))
 
 
+def asked(step: Step) -> list[tuple[object, ...]]:
+    """What the host is asked for, as the plain rules say it."""
+    directives = [effect.directive for effect in step.effects if isinstance(effect, DirectHost)]
+    return [
+        (directive.__struct_config__.tag, *(value for name, value in asdict(directive).items() if name != "kind"))
+        for directive in directives
+    ]
+
+
 def rank(event: e.StreamEvent, step: Step) -> int:
     """Where an event stands in a step (semantics, "Order within a step")."""
     if isinstance(event, e.WindowObserved):
@@ -200,6 +228,8 @@ def rank(event: e.StreamEvent, step: Step) -> int:
         return 3 if len(step.events) > 1 else 0
     if isinstance(event, e.HostShouldQuit):
         return 4
+    if isinstance(event, e.SagaStarted | e.SagaCompleted | e.SagaFailed):
+        return 5
     if isinstance(event, e.PoolWindowRemoved) and isinstance(step.events[0], e.ProcessExited):
         return 4  # a host's pool goes after its windows
     return 0
@@ -226,6 +256,9 @@ def test_every_invariant_holds_after_every_input(part: int) -> None:
         "window_observed ",
         "monitors_changed ",
         "journal_changed ",
+        "saga_started ",
+        "saga_completed ",
+        *(f"saga_failed {reason}" for reason in ENDS),
     }
     assert wanted <= set(kinds), "a story world in which this never happens proves nothing"
 

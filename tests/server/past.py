@@ -7,6 +7,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from quarterdeck.core.builtin_sagas import BUILTIN_SAGAS
 from quarterdeck.core.checkpoint import freeze
 from quarterdeck.core.reducer import reduce
 from quarterdeck.core.snapshot import snapshot
@@ -17,7 +18,7 @@ from quarterdeck.schema import commands as c
 from quarterdeck.schema.replies import Snapshot
 from quarterdeck.server.history import utc
 from quarterdeck.server.recorded import encode
-from quarterdeck.server.recording import Head
+from quarterdeck.server.runs import Head
 from quarterdeck.wire.codec import encode_line, encode_value
 
 BEGAN_MS = 1_900_000_000_000
@@ -38,7 +39,7 @@ class Past:
         """Begin a run; returns its id."""
         self._runs += 1
         self.run_id = f"{self._runs:08x}-0000-4000-8000-000000000000"
-        self.state = State(Rules(journal="ok"))
+        self.state = State(Rules(journal="ok", saga_id_first=10**12, sagas=tuple(BUILTIN_SAGAS)))
         self._inputs = 0
         head = Head(self.run_id, "1.2.3", launcher_pid, self.state.rules)
         self._journal.begin_run(self.run_id, encode_value(head), BEGAN_MS + self._ms)

@@ -12,8 +12,8 @@ from quarterdeck.core.state import Rules, State
 from quarterdeck.core.step import Context, Input, Source
 from quarterdeck.log.journal import Journal, Kept, Lost, Retention
 from quarterdeck.schema import commands as c
-from quarterdeck.server.recorded import encode, fault_of
-from quarterdeck.server.recording import Head
+from quarterdeck.server.recorded import encode
+from quarterdeck.server.runs import Head
 from quarterdeck.server.stepping import take_step
 from quarterdeck.version import __version__
 from quarterdeck.wire.codec import encode_value
@@ -26,10 +26,17 @@ BEGAN_MS = 1_893_456_000_000  # 2030-01-01T00:00:00Z
 class Tape:
     """One run in a journal, by its own reducer; close it before it is read by others."""
 
-    def __init__(self, path: Path, run_id: str = RUN, version: str = __version__, head: bytes | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        run_id: str = RUN,
+        version: str = __version__,
+        head: bytes | None = None,
+        sagas: tuple[str, ...] = (),
+    ) -> None:
         self.path = path
         self.journal = Journal.open(path, "normal", Retention(1 << 40, 1 << 50), lambda: "aside")
-        self.state = State(Rules(journal="ok"))
+        self.state = State(Rules(journal="ok", sagas=sagas, saga_id_first=100))
         self.inputs = 0
         written = encode_value(Head(run_id, version, 1, self.state.rules))
         self.journal.begin_run(run_id, written if head is None else head, BEGAN_MS)
@@ -67,7 +74,7 @@ class Tape:
         ctx = Context(now, self.inputs, source, 7, pid, None, 2**64 - 1)
         step, each = take_step(self.state, value, ctx)
         lines = b"".join(each)
-        kept = encode(value, ctx, fault_of(step))
+        kept = encode(value, ctx, step)
         return lines, Kept(self.state.version, at_ms, kept, lines if told is None else told)
 
     def close(self) -> Path:

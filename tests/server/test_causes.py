@@ -14,6 +14,7 @@ from quarterdeck.core.step import (
     ChildrenConfigured,
     ChildSpawned,
     JournalReported,
+    LauncherRestarted,
     QuitSignalled,
     ShutdownFinished,
     SyntheticGoodbye,
@@ -166,3 +167,23 @@ def test_a_version_that_never_was_is_refused(past: Past) -> None:
 def test_every_input_that_is_no_command_has_its_rule() -> None:
     names = {str(kind.__struct_config__.tag) for kind in TABLE if kind.__struct_config__.tag_field == "type"}  # type: ignore[attr-defined]  # every input is a tagged Struct
     assert names == set(BEHIND)
+
+
+def test_behind_a_saga_s_deadline_stands_what_moved_it_last(past: Past) -> None:
+    (_, started) = past.feed(c.ReportPoolWindowPromoted(label="p"))
+    past.feed(c.ReportPoolWindowPromoted(label="q"))
+    past.feed(c.ReportPanesReaped(label="p", saga_id=10**12))
+    ended, other = past.at(30_000).tick()
+    links = chain(past, ended)
+    assert inputs(links) == ["Tick", "report_panes_reaped"]
+    assert links[0].because == "it got no answer that it could go on with since"
+    assert links[-1].origin == "client"
+    assert inputs(chain(past, other)) == ["Tick", "report_pool_window_promoted"]
+    assert inputs(chain(past, started)) == ["report_pool_window_promoted"]
+
+
+def test_what_the_next_launcher_closed_began_with_the_last_one_s_death(past: Past) -> None:
+    past.feed(c.ReportPoolWindowPromoted(label="p"))
+    (ended,) = past.feed(LauncherRestarted(), None, "launcher")
+    (link,) = chain(past, ended)
+    assert (link.input, link.origin) == ("LauncherRestarted", "restart")

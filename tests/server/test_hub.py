@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from quarterdeck.server.outbox import End, Interest, Render, Turn
+from quarterdeck.server.outbox import Directed, End, Interest, Render, Turn
 from tests.server.fan import Fan, Listener, block, pong, versions
 
 # --- the stream
@@ -252,3 +252,42 @@ def test_readers_at_the_same_place_are_sent_the_same_bytes() -> None:
     crowd = [fan.follow("a", cursor=0) for _ in range(5)]
     assert len({tuple(sizes(listener.writes)) for listener in crowd}) == 1
     assert all(listener.taken() == versions(1, 100)[::2] for listener in crowd)
+
+
+# --- directives
+
+
+def test_a_directive_goes_out_behind_its_fence_and_the_replies_before_it() -> None:
+    fan = Fan()
+    host = fan.follow()
+    fan.tell("ab")
+    host.outbox.put(pong(2))
+    host.outbox.put(Directed(2, b"do this\n", lambda: True))
+    fan.hub.pump(host)
+    fan.tell("c")
+    assert b"".join(host.writes).split(b"\n")[3] == b"do this"
+    assert len(b"".join(host.writes).split(b"\n")) == 6
+
+
+def test_a_directive_that_waited_too_long_is_withdrawn() -> None:
+    fan = Fan()
+    host = fan.follow(room=1)
+    fan.tell("a")
+    wanted = True
+    host.outbox.put(Directed(1, b"do this\n", lambda: wanted))
+    host.outbox.put(Directed(1, b"do that\n", lambda: True))
+    fan.tell("b")
+    wanted = False
+    fan.unblock(host)
+    assert b"".join(host.writes).split(b"\n")[1:3] == [b"do that", b'{"event":"b","version":2}']
+
+
+def test_where_all_is_withdrawn_nothing_is_written() -> None:
+    fan = Fan()
+    host = fan.follow()
+    host.outbox.put(Directed(0, b"do this\n", lambda: False))
+    fan.hub.pump(host)
+    assert host.writes == []
+    assert host.caught_up
+    fan.tell("a")
+    assert host.taken() == ["1"]

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from quarterdeck.server.outbox import JOINED_BYTES_MAX, Due, End, Entry, Interest, Outbox, Render, Turn
+from functools import partial
+
+from quarterdeck.server.outbox import (
+    DIRECTED_MIN,
+    JOINED_BYTES_MAX,
+    Directed,
+    Due,
+    End,
+    Entry,
+    Interest,
+    Outbox,
+    Render,
+    Turn,
+)
 
 
 def test_an_empty_outbox_is_false_and_counts_nothing() -> None:
@@ -46,6 +59,33 @@ def test_not_to_a_long_one() -> None:
     outbox.put(Due(1, b"y"))
     assert len(outbox.entries) == 2
     assert (outbox.replies, outbox.bytes) == (2, JOINED_BYTES_MAX + 1)
+
+
+def test_directives_count_for_nothing_and_are_not_joined() -> None:
+    outbox = Outbox()
+    entries: list[Entry] = [Directed(1, b"a", lambda: True), Directed(1, b"b", lambda: True), Due(1, b"c")]
+    for entry in entries:
+        outbox.put(entry)
+    assert list(outbox.entries) == entries
+    assert (outbox.replies, outbox.bytes) == (1, 1)
+
+
+def test_directives_that_nobody_waits_for_any_more_do_not_pile_up() -> None:
+    outbox = Outbox()
+    outbox.put(Due(1, b"first"))
+    wanted: set[int] = {3}
+    for number in range(1_000 * DIRECTED_MIN):
+        wanted.add(number)
+        outbox.put(Directed(1, b"%d" % number, partial(wanted.__contains__, number)))
+        if number > 10 and number != 3:
+            wanted.discard(number - 10)
+    assert len(outbox.entries) <= 2 * DIRECTED_MIN
+    lines = [entry.line for entry in outbox.entries if isinstance(entry, Directed) and entry.is_wanted()]
+    assert lines == [b"%d" % number for number in sorted(wanted)]
+    assert outbox.entries[0] == Due(1, b"first")
+    while outbox:
+        outbox.took()
+    assert (outbox.replies, outbox.bytes) == (0, 0)
 
 
 def test_cleared_it_counts_nothing() -> None:

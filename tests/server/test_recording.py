@@ -33,8 +33,9 @@ from quarterdeck.schema.types import JournalState
 from quarterdeck.server import recording as recordings
 from quarterdeck.server.ports import Identity
 from quarterdeck.server.recorded import decode
-from quarterdeck.server.recording import Head, Recording
+from quarterdeck.server.recording import Recording
 from quarterdeck.server.replay import replay
+from quarterdeck.server.runs import Head
 from quarterdeck.wire.codec import decode_as, encode_line, encode_value, event_name
 from tests.log.kept import change
 
@@ -112,7 +113,7 @@ class Desk:
         step = reduce(self.state, value, ctx)
         lines = [encode_line(event) for event in step.events]
         assert [event_name(line) for line in lines] == list(map(name_of, step.events))
-        self.recording.record(value, ctx, lines)
+        self.recording.record(value, ctx, lines, step)
         return lines
 
     def publish(self, count: int, size: int = 10) -> None:

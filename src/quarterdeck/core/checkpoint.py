@@ -14,14 +14,15 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable
 from operator import attrgetter
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, convert, to_builtins
 from msgspec.structs import astuple, replace
 
 from quarterdeck.core.children import dependents_of
 from quarterdeck.core.deadlines import Deadline
-from quarterdeck.core.state import Child, ClosedHandle, Handle, Process, Rules, State, Window
+from quarterdeck.core.saga_kinds import SagaKinds
+from quarterdeck.core.state import Child, ClosedHandle, Handle, OpenSaga, Process, Rules, State, Window
 from quarterdeck.schema.types import DriftKind, JournalState, Lifecycle, ProcessKind, Rect, WindowKind
 
 Row = TypeVar("Row", bound=Struct)
@@ -85,6 +86,15 @@ class FrozenClosedHandle(Struct, frozen=True, array_like=True, gc=False):
     told: bool
 
 
+class FrozenSaga(Struct, frozen=True, array_like=True, gc=False):
+    """An `OpenSaga`. `saga` is its members as JSON has them, with its name as `type`."""
+
+    saga_id: int
+    saga: dict[str, Any]
+    host: int | None
+    issued: int
+
+
 class Checkpoint(Struct, frozen=True):
     """A `State`, member by member; times are milliseconds of the run's clock."""
 
@@ -113,6 +123,8 @@ class Checkpoint(Struct, frozen=True):
     handle_was_reported: bool
     deadlines: tuple[tuple[int, Deadline], ...]  # when, and what about: in the order of deciding
     children: tuple[Child, ...] = ()  # in the order of the configuration; who comes after whom follows from their plans
+    sagas: tuple[FrozenSaga, ...] = ()  # by id
+    sagas_begun: int = 0
 
 
 def freeze(state: State) -> Checkpoint:
@@ -145,13 +157,16 @@ def freeze(state: State) -> Checkpoint:
         handle_was_reported=state.handle_was_reported,
         deadlines=tuple(state.deadlines.all()),
         children=tuple(map(_child, state.children.values())),
+        sagas=tuple(map(_frozen_saga, state.sagas.values())),
+        sagas_begun=state.sagas_begun,
     )
 
 
 def thaw(checkpoint: Checkpoint) -> State:
     """A state of its own that goes on as the frozen one would have.
 
-    Raises: KeyError where a window has a handle that is not among the handles, as no state that was frozen has.
+    Raises: KeyError where a window has a handle that is not among the handles, or a saga is none of the run's, as in no
+    state that was frozen; ValidationError where a saga's members are none of its kind.
     """
     state = State(checkpoint.rules)
     state.version = checkpoint.version
@@ -170,6 +185,8 @@ def thaw(checkpoint: Checkpoint) -> State:
     _thaw_windows(state, checkpoint)
     state.children = {child.plan.name: _child(child) for child in checkpoint.children}
     state.dependents = dependents_of(state)
+    state.sagas = {saga.saga_id: _saga(saga, state.saga_kinds) for saga in checkpoint.sagas}
+    state.sagas_begun = checkpoint.sagas_begun
     for due_ms, key in checkpoint.deadlines:
         state.deadlines.set(key, due_ms)
     return state
@@ -216,6 +233,16 @@ def _process(frozen: FrozenProcess) -> Process:
 def _child(child: Child) -> Child:
     """One of its own: a child changes."""
     return replace(child, restarts=list(child.restarts))
+
+
+def _frozen_saga(row: OpenSaga) -> FrozenSaga:
+    return FrozenSaga(row.saga_id, to_builtins(row.saga, order="deterministic"), row.host, row.issued)
+
+
+def _saga(frozen: FrozenSaga, kinds: SagaKinds) -> OpenSaga:
+    return OpenSaga(
+        frozen.saga_id, convert(frozen.saga, kinds.by_name[frozen.saga["type"]]), frozen.host, frozen.issued
+    )
 
 
 def _frozen_window(window: Window) -> FrozenWindow:

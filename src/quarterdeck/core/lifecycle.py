@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from quarterdeck.core import children
+from quarterdeck.core import children, sagas
 from quarterdeck.core.state import State
 from quarterdeck.core.step import (
     BeginShutdown,
@@ -69,9 +69,12 @@ def child_spawn_failed(state: State, observation: ChildSpawnFailed, ctx: Context
 
 
 def shutdown_finished(state: State, observation: ShutdownFinished, ctx: Context) -> Step:
-    """Nothing is left to wait for. All registrations end with it; no exit is told for them (protocol, section 7)."""
+    """Nothing is left to wait for. All registrations end with it, and no exit is told for them (protocol, section 7);
+    sagas that are still open fail.
+    """
     step = Step()
     if move(state, step, "dead"):
+        sagas.launcher_ends(state, step)
         step.effects.append(Stop())
     return step
 

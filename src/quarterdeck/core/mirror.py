@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from quarterdeck.errors import RemoteProtocolError
 from quarterdeck.schema import events as e
 from quarterdeck.schema.replies import Snapshot
-from quarterdeck.schema.types import ChildRow, ProcessRow, WindowRow
+from quarterdeck.schema.types import ChildRow, ProcessRow, SagaRow, WindowRow
 
 
 class Mirror:
@@ -36,6 +36,7 @@ class Mirror:
         self.monitors = start.monitors
         self.background_service = start.background_service
         self.children = {row.name: row for row in start.children}
+        self.sagas = {row.saga_id: row for row in start.sagas}
         exited = sorted(row.exited_version or 0 for row in start.processes if row.state == "exited")
         by_exit = {row.exited_version: row.pid for row in start.processes if row.exited_version is not None}
         self._exited: OrderedDict[int, None] = OrderedDict((by_exit[version], None) for version in exited)
@@ -73,6 +74,7 @@ class Mirror:
             background_service=self.background_service,
             processes=tuple(self.processes[pid] for pid in sorted(self.processes)),
             children=tuple(self.children[name] for name in sorted(self.children)),
+            sagas=tuple(self.sagas[saga_id] for saga_id in sorted(self.sagas)),
             id=None,
         )
 
@@ -151,6 +153,12 @@ class Mirror:
             event.name, event.state, pid, event.attempt, starts, event.code, event.reason
         )
 
+    def _saga_started(self, event: e.SagaStarted) -> None:
+        self.sagas[event.saga_id] = SagaRow(event.saga_id, event.name)
+
+    def _saga_ended(self, event: e.SagaCompleted | e.SagaFailed) -> None:
+        del self.sagas[event.saga_id]
+
     def _journal(self, event: e.JournalChanged) -> None:
         self.journal = event.state
 
@@ -174,6 +182,9 @@ _FOLDS: Final[dict[type, Callable[[Mirror, Any], None]]] = {
     e.PoolWindowPromoted: Mirror._pool_left,
     e.MonitorsChanged: Mirror._monitors,
     e.BackgroundServiceChanged: Mirror._background,
+    e.SagaStarted: Mirror._saga_started,
+    e.SagaCompleted: Mirror._saga_ended,
+    e.SagaFailed: Mirror._saga_ended,
     e.ChildStopped: Mirror._child,
     e.ChildStarted: Mirror._child,
     e.ChildReady: Mirror._child,

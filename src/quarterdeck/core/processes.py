@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from msgspec import Raw
 
-from quarterdeck.core import children, lifecycle, pool, windows
+from quarterdeck.core import children, lifecycle, pool, sagas, windows
 from quarterdeck.core.state import Process, State
 from quarterdeck.core.step import Context, Step, SyntheticGoodbye, Welcome
 from quarterdeck.core.telling import Telling
@@ -82,19 +82,20 @@ def _leave(state: State, ctx: Context, code: int | None, reason: ExitReason) -> 
     _remember_exited(state, process.pid)
     if state.host_pid == process.pid:
         state.host_pid = None
-        _host_left(state, step, process.pid, reason, ctx.now_ms)
+        _host_left(state, step, process, reason, ctx.now_ms)
     return step
 
 
-def _host_left(state: State, step: Step, pid: int, reason: ExitReason, now_ms: int) -> None:
-    """Its windows close or are orphaned; its pool is gone."""
+def _host_left(state: State, step: Step, host: Process, reason: ExitReason, now_ms: int) -> None:
+    """Its windows close or are orphaned; its pool is gone, and its sagas fail."""
     telling = Telling(state)
     if reason == "goodbye":
         windows.host_said_goodbye(state, telling, now_ms)
     else:
-        windows.host_vanished(state, telling, pid, now_ms)
+        windows.host_vanished(state, telling, host.pid, now_ms)
     pool.empty(state, telling)
     telling.into(step)
+    sagas.host_left(state, step, host.client_id)
 
 
 def _remember_exited(state: State, pid: int) -> None:

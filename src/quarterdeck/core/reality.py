@@ -7,10 +7,10 @@ window's handle that lingers. The rules of linking and drift are in `wrr`.
 
 from __future__ import annotations
 
-from quarterdeck.core import children, windows, wrr
+from quarterdeck.core import windows, wrr
 from quarterdeck.core.deadlines import Deadline
 from quarterdeck.core.state import Handle, State, Window
-from quarterdeck.core.step import Context, Step, Tick
+from quarterdeck.core.step import Context, Step
 from quarterdeck.core.telling import Telling
 from quarterdeck.schema import commands as c
 from quarterdeck.schema import events as e
@@ -136,22 +136,8 @@ def monitors(state: State, command: c.ReportMonitorTopologyChanged, ctx: Context
     return telling.into(Step())
 
 
-def tick(state: State, tick: Tick, ctx: Context) -> Step:
-    """Time passed: everything that is due is decided, by due time, then label, then handle; windows, then children."""
-    telling = Telling(state)
-    of_children: list[Deadline] = []
-    while (due := state.deadlines.pop_due(ctx.now_ms)) is not None:
-        if due.kind in children.DEADLINES:
-            of_children.append(due)
-        else:
-            _decide(state, telling, due, ctx.now_ms)
-    step = telling.into(Step())
-    for due in of_children:
-        children.decide(state, step, due, ctx)
-    return step
-
-
-def _decide(state: State, telling: Telling, due: Deadline, now_ms: int) -> None:
+def decide(state: State, telling: Telling, due: Deadline, now_ms: int) -> None:
+    """A deadline of a window or a handle passed."""
     handle = state.handles.get(due.hwnd)
     window = state.windows.get(due.label)
     if due.kind == "no_browser" and handle is not None:

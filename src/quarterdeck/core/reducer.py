@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from quarterdeck.core import children, journal, lifecycle, pool, processes, reality, windows
+from quarterdeck.core import children, journal, lifecycle, pool, processes, reality, sagas, ticks, windows
 from quarterdeck.core.state import State
 from quarterdeck.core.step import (
     ChildAdopted,
@@ -22,6 +22,7 @@ from quarterdeck.core.step import (
     Fault,
     Input,
     JournalReported,
+    LauncherRestarted,
     Pong,
     QuitSignalled,
     ShutdownFinished,
@@ -66,7 +67,10 @@ def _ruled(state: State, input: Input, ctx: Context) -> Step:
             who = sender.kind if sender is not None else "nobody registered"
             what = f"{_name(kind)} is for {' and '.join(roles)}, not for {who}"
             return Step().refuse("forbidden", what)
-    return TABLE[kind](state, input, ctx)
+    step = TABLE[kind](state, input, ctx)
+    if step.events and kind is not Tick:  # a tick knows which sagas are overdue, and follows up by itself
+        sagas.follow(state, step, ctx)
+    return step
 
 
 def _name(kind: type) -> str:
@@ -156,11 +160,12 @@ TABLE: Final[dict[type, Rule]] = {
     QuitSignalled: lifecycle.quit_signalled,
     ShutdownFinished: lifecycle.shutdown_finished,
     JournalReported: journal.reported,
+    LauncherRestarted: sagas.launcher_restarted,
     ChildrenConfigured: children.configured,
     ChildSpawned: children.spawned,
     ChildAdopted: children.adopted,
     ChildSpawnFailed: lifecycle.child_spawn_failed,
     ChildProbed: children.probed,
     ChildExited: lifecycle.child_exited,
-    Tick: reality.tick,
+    Tick: ticks.tick,
 }

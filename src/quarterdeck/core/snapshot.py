@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from quarterdeck.core.saga import name_of
 from quarterdeck.core.state import Child, Process, State, Window
 from quarterdeck.schema.replies import Snapshot
-from quarterdeck.schema.types import ChildRow, ProcessRow, WindowRow
+from quarterdeck.schema.types import ChildRow, ProcessRow, SagaRow, WindowRow
 
 
 def snapshot(state: State, run_id: str) -> Snapshot:
@@ -21,7 +22,7 @@ def snapshot(state: State, run_id: str) -> Snapshot:
         background_service=state.background_service,
         processes=tuple(_process_row(state.processes[pid]) for pid in sorted(state.processes)),
         children=tuple(_child_row(state.children[name]) for name in sorted(state.children)),
-        sagas=(),
+        sagas=tuple(SagaRow(row.saga_id, name_of(row.saga)) for row in state.sagas.values()),
         journal=state.journal,
         exited_processes_max=state.rules.exited_processes_max,
     )

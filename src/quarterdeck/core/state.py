@@ -10,6 +10,8 @@ from collections import OrderedDict
 from msgspec import Raw, Struct, field
 
 from quarterdeck.core.deadlines import Deadline, Deadlines
+from quarterdeck.core.saga import Saga
+from quarterdeck.core.saga_kinds import kinds_of
 from quarterdeck.schema.events import WindowObserved
 from quarterdeck.schema.types import (
     EXITED_PROCESSES_MAX,
@@ -26,8 +28,8 @@ from quarterdeck.schema.types import (
 
 
 class Rules(Struct, frozen=True):
-    """The reducer's limits (protocol, section 10), what the witnesses cannot observe, and what the journal is when the
-    run begins.
+    """The reducer's limits (protocol, section 10), what the witnesses cannot observe, what the journal is when the run
+    begins, which sagas there are, by name, and the id of the first one.
     """
 
     exited_processes_max: int = EXITED_PROCESSES_MAX
@@ -39,6 +41,9 @@ class Rules(Struct, frozen=True):
     backend_ids_max: int = 4_096
     cannot_observe: tuple[str, ...] = ()
     journal: JournalState = "off"
+    sagas_max: int = 1_024
+    saga_id_first: int = 0
+    sagas: tuple[str, ...] = ()
 
 
 class Process(Struct):
@@ -177,6 +182,17 @@ class Window(Struct):
         return WindowObserved(version, self.label, *self.seen())
 
 
+class OpenSaga(Struct):
+    """A saga that has begun and not ended. `saga` is where it stands; `host` the client that it has directed; `issued`
+    counts its directives: only the newest one is still worth delivering.
+    """
+
+    saga_id: int
+    saga: Saga
+    host: int | None = None
+    issued: int = 0
+
+
 class ClosedHandle(Struct):
     """The handle of a window that closed, remembered to see whether it lingers."""
 
@@ -218,6 +234,9 @@ class State:
         self.deadlines = Deadlines()
         self.children: dict[str, Child] = {}  # in the order of the configuration
         self.dependents: dict[str, tuple[str, ...]] = {}  # by name, the children that come after it
+        self.sagas: dict[int, OpenSaga] = {}  # by id, which only goes up
+        self.sagas_begun = 0
+        self.saga_kinds = kinds_of(self.rules.sagas)
 
     def next_version(self) -> int:
         """Count one stream event, which takes this number."""

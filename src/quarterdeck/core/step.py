@@ -13,7 +13,6 @@ from msgspec import Struct
 from quarterdeck.core.state import ChildPlan
 from quarterdeck.schema.commands import Command
 from quarterdeck.schema.events import StreamEvent
-from quarterdeck.schema.replies import HostDirective
 from quarterdeck.schema.types import ErrorCode, JournalState, Rect, ShutdownReason
 
 Source = Literal["client", "witness", "clock", "child", "launcher"]
@@ -60,6 +59,10 @@ class JournalReported(Struct, frozen=True, tag=True):
     """Observation: the journal keeps what happens (`ok`), or cannot at present (`failing`)."""
 
     state: JournalState
+
+
+class LauncherRestarted(Struct, frozen=True, tag=True):
+    """Observation: the last one of a run whose launcher died, made by the next one: who waited waits no more."""
 
 
 class ChildrenConfigured(Struct, frozen=True, tag=True):
@@ -123,6 +126,7 @@ Observation = (
     | QuitSignalled
     | ShutdownFinished
     | JournalReported
+    | LauncherRestarted
     | ChildrenConfigured
     | ChildSpawned
     | ChildAdopted
@@ -161,9 +165,14 @@ class BeginShutdown(Struct, frozen=True):
 
 
 class DirectHost(Struct, frozen=True):
-    """Effect: ask the live host to do something; with none, nobody is asked (protocol, section 7)."""
+    """Effect: ask the host to do something (protocol, section 7). `client_id` is the host that was live; if it has left
+    by now, nobody is asked. Likewise if it is a saga's and the saga has ended, or has `issued` another one since.
+    """
 
-    directive: HostDirective
+    directive: Struct
+    client_id: int
+    saga_id: int | None = None
+    issued: int = 0
 
 
 class MoveWindow(Struct, frozen=True):

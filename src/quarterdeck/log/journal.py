@@ -180,6 +180,18 @@ class Journal:
         self._chain = crc32(head)
         self._at_ms = max(self._at_ms, began_ms)
 
+    def amend(self, run: Run, step: Kept) -> None:
+        """Add a step to the last run that is kept, before this launcher's own begins. Raises: JournalUnavailable,
+        JournalDamaged.
+        """
+        rows = self.reader.page(run.last_step, run.last_step)
+        if not rows or run.last_step != self._step:
+            raise JournalDamaged(f"{self.path}: the last step of run {run.run_id} is missing")
+        number, at_ms = self._step + 1, max(self._at_ms, step.at_ms)
+        chain = chained(rows[0].chain, number, step.version, at_ms, step.input, step.events)
+        self._insert([(number, run.run, step.version, at_ms, chain, step.input, step.events)])
+        self._step, self._at_ms = number, at_ms
+
     def append(self, steps: Sequence[Kept]) -> None:
         """Keep one turn's steps with one commit. Raises: JournalUnavailable, and then nothing of them was kept;
         JournalDamaged.

@@ -36,6 +36,7 @@ Origin = Literal[
     "configuration",  # the processes that are configured
     "child",  # a child's process ended, or lived on
     "journal",  # what the journal reports of itself
+    "restart",  # the launcher died, and the next one closed what it had left open
     "unknown",  # what stands behind it is no longer held, or of another version
 ]
 
@@ -142,7 +143,7 @@ def _sender(history: History, record: RunRecord, seen: _Seen) -> ProcessRow | No
 
 class Sought(Struct, frozen=True):
     """The step that stands behind another: the newest earlier one that told one of `told`, or whose input is one of
-    `asked`, about one of the `subjects` (labels, handles, names of children); of all where there are none.
+    `asked`, about one of the `subjects` (labels, handles, sagas' ids, children's names); of all where there are none.
     """
 
     because: str
@@ -178,6 +179,8 @@ _OF_LABELS: Final = _names(
 
 def _behind_tick(seen: _Seen, event: Members) -> Sought | Origin:
     """What set the deadline that was due."""
+    if "saga_id" in event:
+        return Sought("it got no answer that it could go on with since", told=("*",), subjects=_some(event["saga_id"]))
     kind = event.get("kind") if event.get("event") == _name(e.HwndDriftDetected) else None
     label, hwnd = event.get("label"), event.get("hwnd")
     if kind == "orphan_destroy":
@@ -245,6 +248,7 @@ BEHIND: Final[Mapping[str, Rule]] = {
     _name(inputs.SyntheticGoodbye): _behind_goodbye,
     _name(inputs.QuitSignalled): lambda seen, event: "signal",
     _name(inputs.JournalReported): lambda seen, event: "journal",
+    _name(inputs.LauncherRestarted): lambda seen, event: "restart",
     _name(inputs.ChildrenConfigured): lambda seen, event: "configuration",
     _name(inputs.ChildSpawned): _behind_start,
     _name(inputs.ChildSpawnFailed): _behind_start,
@@ -291,7 +295,7 @@ def _is_one(name: str, wanted: tuple[str, ...]) -> bool:
 
 
 def _is_about(members: Members, subjects: tuple[str | int, ...]) -> bool:
-    """Whether an input or an event is about one of these labels, handles or names."""
-    about = {members.get("label"), members.get("label_hint"), members.get("hwnd"), members.get("name")}
+    """Whether an input or an event is about one of these labels, handles, ids or names."""
+    about = {members.get(name) for name in ("label", "label_hint", "hwnd", "saga_id", "name")}
     about.update(members.get("labels") or ())
     return not about.isdisjoint(subjects)

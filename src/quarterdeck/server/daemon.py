@@ -165,8 +165,8 @@ class Daemon:
         stopped = asyncio.Event()
         acceptor = Acceptor(self._listener, self._config, loop)
         witness = _witness(self._config)
-        rules = rules_of(self._config, () if witness is None else witness.cannot_observe)
         clock = SystemClock()
+        rules = rules_of(self._config, clock.now(), witness.cannot_observe if witness is not None else ())
         recording = self._recording(rules, clock)
         engine = Engine(
             self._config,

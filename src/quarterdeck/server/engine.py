@@ -12,11 +12,13 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Final, cast
 
 from msgspec import Raw
 
 from quarterdeck.config import Config
+from quarterdeck.core import sagas
 from quarterdeck.core.snapshot import snapshot
 from quarterdeck.core.state import State
 from quarterdeck.core.step import (
@@ -47,11 +49,10 @@ from quarterdeck.schema.replies import Ack, Directive, Error, EventList, Pong, S
 from quarterdeck.server.alarm import Alarm
 from quarterdeck.server.faults import Faults
 from quarterdeck.server.hub import Hub, Subscriber
-from quarterdeck.server.outbox import Due, End, Render, Turn
+from quarterdeck.server.outbox import Directed, Due, End, Render, Turn
 from quarterdeck.server.peer import Peer
 from quarterdeck.server.ports import Door, Identity, Journal, Supervision
 from quarterdeck.server.queries import Unfit, events_after, interest_of, since_of
-from quarterdeck.server.recorded import fault_of
 from quarterdeck.server.registrations import Registrations
 from quarterdeck.server.stepping import take_step
 from quarterdeck.transport import peercred
@@ -380,7 +381,7 @@ class Engine:
         for fault in step.faults:
             self.faults.note(fault.where, fault.error)
         if self._journal is not None:
-            self._journal.record(value, ctx, lines, fault_of(step))
+            self._journal.record(value, ctx, lines, step)
         return step
 
     def answer(self, peer: Peer, id: int | str | None, step: Step) -> None:
@@ -464,9 +465,7 @@ class Engine:
         if isinstance(effect, BeginShutdown):
             self._direct(self.registrations.peers(), Shutdown(effect.reason, effect.grace_ms))
         elif isinstance(effect, DirectHost):
-            host = self.registrations.peer_of(self.state.host_pid)
-            if host is not None:  # gone since; what it was asked fails with it
-                self._direct((host,), effect.directive)
+            self._direct_host(effect)
         elif isinstance(effect, FinishShutdown):
             self.observe(ShutdownFinished())
         elif isinstance(effect, MoveWindow):
@@ -480,8 +479,16 @@ class Engine:
                     self.hub.pump(peer)
             self._on_stop()
 
+    def _direct_host(self, effect: DirectHost) -> None:
+        """Ask the host, unless it left, or what asks is over, in this very turn; or by the time that it reads."""
+        host = self.registrations.peer_of(self.state.host_pid)
+        is_wanted = partial(sagas.is_wanted, self.state, effect)
+        if host is not None and is_wanted():
+            host.outbox.put(Directed(self.state.version, encode_line(effect.directive), is_wanted))
+            self.hub.pump(host)
+
     def _direct(self, peers: Iterable[Peer], directive: Directive) -> None:
-        """Tell registered clients what the launcher asks of them."""
+        """Tell registered clients what the launcher asks of all of them."""
         line = encode_line(directive)
         for peer in peers:
             peer.outbox.put(Due(self.state.version, line))

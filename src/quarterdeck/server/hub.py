@@ -19,7 +19,7 @@ from typing import Final
 
 from quarterdeck.log.history import History
 from quarterdeck.schema.replies import Bookmark, Error, Lagged, Snapshot, Subscribed
-from quarterdeck.server.outbox import Due, End, Entry, Interest, Outbox, Render, Turn
+from quarterdeck.server.outbox import Directed, Due, End, Entry, Interest, Outbox, Render, Turn
 from quarterdeck.wire.codec import encode_line, encode_value
 
 BOOKMARK_AFTER: Final = 1024
@@ -237,6 +237,8 @@ class Hub:
         """The next lines due, or None where nothing is (or nothing is left but the end)."""
         entries = subscriber.outbox.entries
         while True:
+            while entries and isinstance(entries[0], Directed) and not entries[0].is_wanted():
+                subscriber.outbox.took()
             entry = entries[0] if entries else None
             cursor = subscriber.cursor
             if cursor is not None:
@@ -261,10 +263,12 @@ class Hub:
             return cursor  # a jump: what the earlier subscription was still due is asked for anew
         return entry.fence
 
-    def _put_out(self, subscriber: Subscriber, entry: Due | Turn | Render) -> bytes:
+    def _put_out(self, subscriber: Subscriber, entry: Due | Directed | Turn | Render) -> bytes:
         subscriber.outbox.took()
         if isinstance(entry, Due):
             return entry.lines
+        if isinstance(entry, Directed):
+            return entry.line
         if isinstance(entry, Render):
             subscriber.rendered()
             snapshot = self._render(entry.id if entry.interest is None else None)

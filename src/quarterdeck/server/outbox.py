@@ -1,13 +1,15 @@
 """What waits to be written to one connection besides the stream: replies in the order of their commands, each with
-its fence.
+its fence, and directives to the host.
 
 A fence is the version up to which the stream goes out before the reply does (protocol, section 2). The outbox is
-bounded: when it is full, the connection's commands are not taken until it reads (section 8).
+bounded: when it is full, the connection's commands are not taken until it reads (section 8). Directives do not count:
+they are bounded by the sagas that are open, since one that nobody waits for any more is withdrawn.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from msgspec import Struct
@@ -16,6 +18,8 @@ from quarterdeck.schema.types import Slow
 
 JOINED_BYTES_MAX: Final = 4096
 """Replies are joined up to this size: appending to a long line costs its length."""
+DIRECTED_MIN: Final = 64
+"""Directives that may wait before those that were withdrawn are looked for; then twice what is left."""
 
 
 class Interest(Struct, frozen=True):
@@ -31,6 +35,14 @@ class Due(Struct):
     fence: int
     lines: bytes
     replies: int = 1
+
+
+class Directed(Struct, frozen=True):
+    """A directive to the host, once the stream is at `fence`; withdrawn unless it `is_wanted` when its turn comes."""
+
+    fence: int
+    line: bytes
+    is_wanted: Callable[[], bool]
 
 
 class Turn(Struct, frozen=True):
@@ -58,24 +70,29 @@ class End(Struct, frozen=True):
     fence: int
 
 
-Entry = Due | Turn | Render | End
+Entry = Due | Directed | Turn | Render | End
 
 
 class Outbox:
     """The entries that wait for one connection, and how much they are."""
 
-    __slots__ = ("bytes", "entries", "replies")
+    __slots__ = ("_directed", "_directed_max", "bytes", "entries", "replies")
 
     def __init__(self) -> None:
         self.entries: deque[Entry] = deque()
         self.replies = 0
         self.bytes = 0
+        self._directed = 0
+        self._directed_max = DIRECTED_MIN
 
     def __bool__(self) -> bool:
         return bool(self.entries)
 
     def put(self, entry: Entry) -> None:
         """Append an entry; lines with the same fence as the last ones join them."""
+        if isinstance(entry, Directed):
+            self._put_directed(entry)
+            return
         self.replies += entry.replies if isinstance(entry, Due) else 1
         if isinstance(entry, Due):
             self.bytes += len(entry.lines)
@@ -86,10 +103,20 @@ class Outbox:
                 return
         self.entries.append(entry)
 
+    def _put_directed(self, entry: Directed) -> None:
+        if self._directed >= self._directed_max:  # a host that reads nothing: the sagas go on, and end, without it
+            self.entries = deque(old for old in self.entries if not isinstance(old, Directed) or old.is_wanted())
+            self._directed = sum(isinstance(old, Directed) for old in self.entries)
+            self._directed_max = max(DIRECTED_MIN, 2 * self._directed)
+        self._directed += 1
+        self.entries.append(entry)
+
     def took(self) -> None:
-        """The front entry went out."""
+        """The front entry went out, or was withdrawn."""
         entry = self.entries.popleft()
-        if isinstance(entry, Due):
+        if isinstance(entry, Directed):
+            self._directed -= 1
+        elif isinstance(entry, Due):
             self.bytes -= len(entry.lines)
             self.replies -= entry.replies
         else:
@@ -98,4 +125,4 @@ class Outbox:
     def clear(self) -> None:
         """Nothing waits any more."""
         self.entries.clear()
-        self.replies = self.bytes = 0
+        self.replies = self.bytes = self._directed = 0

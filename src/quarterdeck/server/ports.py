@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from quarterdeck.core.state import State
-from quarterdeck.core.step import Context, Effect, Input, JournalReported
+from quarterdeck.core.step import Context, Effect, Input, JournalReported, Step
 from quarterdeck.log.history import History
 from quarterdeck.server.peer import Peer
 from quarterdeck.wire.connection import Refusal
@@ -26,8 +26,8 @@ class Journal(Protocol):
         """Be told whose state is kept, which history reads the journal, and whom to tell of trouble."""
         ...
 
-    def record(self, value: Input, ctx: Context, lines: list[bytes], fault: str | None = None) -> None:
-        """One input was reduced, and these encoded events came of it; `fault`: what a rule raised over it."""
+    def record(self, value: Input, ctx: Context, lines: list[bytes], step: Step) -> None:
+        """One input was reduced to a step, and these are its events, encoded."""
         ...
 
     def commit(self) -> None:

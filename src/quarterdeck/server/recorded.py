@@ -1,13 +1,15 @@
-"""An input, its context and whether a rule broke down over it, as the journal keeps them: one JSON object, and back."""
+"""An input, its context, and of its step what does not show in its events, as the journal keeps them: one JSON object,
+and back.
+"""
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from msgspec import Raw, Struct
 
-from quarterdeck.core.step import Context, Input, Observation, Step, Tick
+from quarterdeck.core.step import Context, DirectHost, Input, Observation, Step, Tick
 from quarterdeck.errors import JournalDamaged
 from quarterdeck.schema import commands as c
 from quarterdeck.server.faults import summary
@@ -18,11 +20,14 @@ UNRECORDED: Final = (c.Ping, c.GetSnapshot, c.GetEvents, c.Subscribe)
 
 
 class Recorded(Struct, frozen=True, omit_defaults=True):
-    """What is written. `fault` is what a rule raised, if one broke down."""
+    """What is written. `fault` is what a rule raised, if one broke down; `directed` what the host is asked for: no
+    replay needs it, but who looks back does.
+    """
 
     ctx: Context
     input: Input
     fault: str | None = None
+    directed: tuple[Struct, ...] = ()
 
 
 class Read(NamedTuple):
@@ -39,14 +44,43 @@ class _Read(Struct, frozen=True):
     fault: str | None = None
 
 
+class _Stamp(Struct, frozen=True):
+    ctx: Context
+
+
 class _Payload(Struct, frozen=True):
     payload: Raw = Raw(b"null")
     status: Raw = Raw(b"null")
 
 
-def encode(value: Input, ctx: Context, fault: str | None = None) -> bytes:
-    """One input and its context as JSON."""
-    return encode_value(Recorded(ctx, value, fault))
+class _Directed(Struct, frozen=True):
+    directed: tuple[dict[str, Any], ...] = ()
+
+
+def encode(value: Input, ctx: Context, step: Step | None = None) -> bytes:
+    """One input and its context as JSON, and of the step that it made what does not show in its events."""
+    if step is None or not (step.faults or step.effects):
+        return encode_value(Recorded(ctx, value))
+    directed = tuple([effect.directive for effect in step.effects if isinstance(effect, DirectHost)])
+    return encode_value(Recorded(ctx, value, fault_of(step), directed))
+
+
+def context_of(recorded: bytes) -> Context:
+    """Only the context of an input, which may be one of another version. Raises: JournalDamaged."""
+    try:
+        stamp: _Stamp = decode_as(recorded, _Stamp)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise JournalDamaged(f"not an input that this version knows: {error}: {recorded[:200]!r}") from error
+    return stamp.ctx
+
+
+def directed_by(recorded: bytes) -> tuple[dict[str, Any], ...]:
+    """What the host was asked for because of an input. Raises: JournalDamaged where that cannot be read."""
+    try:
+        read: _Directed = decode_as(recorded, _Directed)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise JournalDamaged(f"not an input that this version knows: {error}: {recorded[:200]!r}") from error
+    return read.directed
 
 
 def fault_of(step: Step) -> str | None:

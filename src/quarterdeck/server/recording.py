@@ -20,18 +20,19 @@ from datetime import datetime
 from typing import Final
 
 import msgspec
-from msgspec import Struct
 
 from quarterdeck.config import Limits
 from quarterdeck.core.checkpoint import freeze
 from quarterdeck.core.state import Rules, State
-from quarterdeck.core.step import Context, Input, JournalReported
+from quarterdeck.core.step import Context, Input, JournalReported, Step
 from quarterdeck.errors import JournalDamaged, JournalError
 from quarterdeck.log.history import History
 from quarterdeck.log.journal import Journal, Kept, Lost, set_aside
 from quarterdeck.schema.types import JournalState
+from quarterdeck.server.epilogue import close_last_run
 from quarterdeck.server.ports import Identity
 from quarterdeck.server.recorded import UNRECORDED, encode
+from quarterdeck.server.runs import Head
 from quarterdeck.wire.codec import encode_value
 
 log = logging.getLogger("quarterdeck.server")
@@ -46,16 +47,6 @@ RETRY_S: Final = 1.0
 RETRY_S_MAX: Final = 30.0
 CALM_S: Final = 60.0
 """Trouble sooner after the last one goes on with its pauses: a disk that is just about full is no news each second."""
-
-
-class Head(Struct, frozen=True):
-    """The first row of a run: who ran, and by which rules."""
-
-    run_id: str
-    launcher_version: str
-    launcher_pid: int
-    rules: Rules
-    slices: dict[str, int] = {}
 
 
 class Recording:
@@ -101,6 +92,7 @@ class Recording:
         head = Head(self._identity.run_id, self._identity.version, self._identity.pid,
                     msgspec.structs.replace(rules, journal=state))  # fmt: skip
         try:
+            close_last_run(journal)
             journal.begin_run(self._identity.run_id, encode_value(head), self._began_ms)
         except BaseException:
             journal.close()
@@ -136,12 +128,12 @@ class Recording:
 
     # --- a turn
 
-    def record(self, value: Input, ctx: Context, lines: list[bytes], fault: str | None = None) -> None:
-        """One input was reduced, and these events came of it; `fault` is what a rule raised, if one broke down."""
+    def record(self, value: Input, ctx: Context, lines: list[bytes], step: Step) -> None:
+        """One input was reduced to a step, and these are its events."""
         if type(value) in UNRECORDED:
             return
         events = lines[0] if len(lines) == 1 else b"".join(lines)
-        self._pending.append(Kept(self._state.version, self._clock.of(ctx.now), encode(value, ctx, fault), events))
+        self._pending.append(Kept(self._state.version, self._clock.of(ctx.now), encode(value, ctx, step), events))
 
     def commit(self) -> None:
         """Keep what this turn has recorded."""

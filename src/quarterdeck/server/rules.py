@@ -1,15 +1,20 @@
-"""Rules of a run: what the reducer needs of the limits, and of what a witness is blind to."""
+"""What the reducer needs of the configuration: the first thing that a run's journal holds."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 
 from quarterdeck.config import Config
+from quarterdeck.core.builtin_sagas import BUILTIN_SAGAS
 from quarterdeck.core.state import Rules
 
 
-def rules_of(config: Config, cannot_observe: Iterable[str] = ()) -> Rules:
-    """The rules that a configuration gives, with a witness that cannot observe these."""
+def rules_of(config: Config, now: str, cannot_observe: Iterable[str] = ()) -> Rules:
+    """The rules of a run that begins `now` (RFC 3339), with a witness that is blind to some things.
+
+    The ids of its sagas count up from its Unix milliseconds, so that a late answer to another run's is nobody's.
+    """
     limits = config.limits
     return Rules(
         exited_processes_max=limits.exited_processes,
@@ -20,4 +25,7 @@ def rules_of(config: Config, cannot_observe: Iterable[str] = ()) -> Rules:
         promotions_max=limits.promotions,
         backend_ids_max=limits.backend_ids,
         cannot_observe=tuple(sorted(cannot_observe)),
+        sagas_max=limits.sagas,
+        saga_id_first=int(datetime.fromisoformat(now).timestamp() * 1000),
+        sagas=tuple(BUILTIN_SAGAS) if config.builtin_sagas else (),
     )

@@ -6,11 +6,22 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
+from msgspec import Struct
 
+from quarterdeck.core.state import Rules
 from quarterdeck.errors import ConfigError, JournalDamaged
 from quarterdeck.log.reader import Run
-from quarterdeck.server.recording import Head
 from quarterdeck.wire.codec import decode_as
+
+
+class Head(Struct, frozen=True):
+    """The first row of a run: who ran, and by which rules."""
+
+    run_id: str
+    launcher_version: str
+    launcher_pid: int
+    rules: Rules
+    slices: dict[str, int] = {}
 
 
 def journal_path(journal: str | None, data_dir: str | None) -> Path:

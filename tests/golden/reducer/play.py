@@ -3,7 +3,8 @@
 A line of a transcript is one of
 
     # prose                        what the next lines show; empty lines are free
-    run [host] [RULE=N …]          begins a fresh state, with these rules; `host`: pid 1 registered as host at 0 ms
+    run [host] [RULE=N …]          begins a fresh state, with these rules; `host`: pid 1 registered as host at 0 ms;
+                                   the launcher's own sagas are on, and the first one's id is 100
     @MS client:PID {"cmd":…}       a command of a registered pid, at this time of the run's clock
     @MS witness {"cmd":…}          the same words, as a witness's own report
     @MS tick                       time passed
@@ -11,6 +12,7 @@ A line of a transcript is one of
     @MS signal                     the launcher is told to end
     @MS finished                   nothing is left to wait for
     @MS journal STATE              the journal reports of itself
+    @MS restarted                  the launcher died, and the next one says so
     ? nearest                      asks for the nearest deadline
     ? MEMBER                       asks for a member of the snapshot, a row a line where it has rows
       …                            indented: what came of it, all of it, in order
@@ -27,6 +29,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from quarterdeck.core.builtin_sagas import BUILTIN_SAGAS
 from quarterdeck.core.mirror import Mirror
 from quarterdeck.core.reducer import reduce
 from quarterdeck.core.snapshot import snapshot
@@ -35,6 +38,7 @@ from quarterdeck.core.step import (
     Context,
     Input,
     JournalReported,
+    LauncherRestarted,
     QuitSignalled,
     Refused,
     ShutdownFinished,
@@ -51,6 +55,8 @@ from quarterdeck.wire.codec import encode_line
 
 RUN_ID = "00000000-0000-4000-8000-000000000001"
 HOST = Register(kind="host", pid=1, version="1")
+
+SAGAS: dict[str, object] = {"saga_id_first": 100, "sagas": tuple(BUILTIN_SAGAS)}
 
 _INPUT = re.compile(r"@(?P<ms>\d+) (?P<who>[a-z]+)(:(?P<pid>\d+))?( (?P<what>.+))?")
 _commands: msgspec.json.Decoder[Command] = msgspec.json.Decoder(Command)
@@ -85,7 +91,7 @@ class Run:
 
     def __init__(self, words: list[str] | None = None) -> None:
         rules = dict(word.split("=") for word in words or [] if "=" in word)
-        self._state = State(msgspec.convert(rules, Rules, strict=False))
+        self._state = State(msgspec.convert({**SAGAS, **rules}, Rules, strict=False))
         self._mirror = Mirror(snapshot(self._state, RUN_ID))
         self._clock = FakeClock()
         if "host" in (words or []):
@@ -112,6 +118,8 @@ class Run:
                 return list(_lines(self._feed(QuitSignalled("SIGTERM"), "launcher", None)))
             case "finished":
                 return list(_lines(self._feed(ShutdownFinished(), "launcher", None)))
+            case "restarted":
+                return list(_lines(self._feed(LauncherRestarted(), "launcher", None)))
             case "journal":
                 reported = JournalReported(found["what"])  # type: ignore[arg-type]  # a word of the transcript
                 return list(_lines(self._feed(reported, "launcher", None)))

@@ -31,6 +31,7 @@ INPUTS: Final = {
     "QuitSignalled": "the launcher was signalled to end",
     "ShutdownFinished": "everybody was told, and nothing is left to wait for",
     "JournalReported": "the journal reported on itself",
+    "LauncherRestarted": "the launcher had died, and the next one closed what it had left open",
     "ChildrenConfigured": "the configured processes were read",
     "ChildSpawned": "the child's process was made",
     "ChildSpawnFailed": "the child's process could not be made",
@@ -49,6 +50,7 @@ ORIGINS: Final = {
     "configuration": "it began here: the configuration",
     "child": "it began here: the child's process itself",
     "journal": "it began here: the journal",
+    "restart": "it began here: the launcher itself died",
     "unknown": "what stands behind it is no longer kept",
 }
 
