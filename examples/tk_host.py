@@ -3,11 +3,9 @@
     quarterdeck serve --witness x11                                          # one terminal
     QUARTERDECK_ENDPOINT=$(quarterdeck endpoint) python examples/tk_host.py  # another; --script takes orders from stdin
 
-All that a host must do is here: register, report a window when it opens and when it closes, say goodbye. What the
-windows really do (moved away, hidden, destroyed) the witness sees by itself. The pool makes opening fast: a window is
-built hidden and waits; opening promotes it and builds the next one.
-
-Tk runs in the main thread, the client in a thread of its own with an event loop; `ask` hands a command over and waits.
+All that a host must do is here: register, report a window when it opens and when it closes, do what the launcher asks
+for and say so, say goodbye. What the windows really do (moved away, hidden, destroyed) the witness sees by itself. The
+pool makes opening fast: a window is built hidden and waits; opening promotes it, and the launcher asks for the next.
 """
 
 from __future__ import annotations
@@ -25,25 +23,23 @@ from quarterdeck.schema import events, replies
 
 
 class Deck:
-    """The connection to the launcher, in its own thread."""
+    """The connection to the launcher, in a thread of its own with an event loop; Tk has the main thread."""
 
     def __init__(self) -> None:
-        self.orders: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self.orders: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, daemon=True).start()
         self.client = self.ask(self._connect())
 
     async def _connect(self) -> quarterdeck.Client:
         client = await quarterdeck.connect(kind="host", name="tk-host", events=("host_should_quit",))
-        told = (client.events("host_should_quit"), client.directives("shutdown"))
-        self._listening = [asyncio.create_task(self._listen(news)) for news in told]
+        told = (client.events("host_should_quit"), client.directives())
+        self._listening = [asyncio.create_task(self._take(orders)) for orders in told]
         return client
 
-    async def _listen(self, told: AsyncIterator[Any]) -> None:
-        """The last window is gone, whoever closed it, or the launcher ends: so do we."""
-        async for news in told:
-            if isinstance(news, events.HostShouldQuit | replies.Shutdown):
-                self.orders.put("quit")
+    async def _take(self, orders: AsyncIterator[Any]) -> None:
+        async for order in orders:
+            self.orders.put(order)
 
     def ask(self, command: Coroutine[Any, Any, Any]) -> Any:
         """Send a command and wait until the launcher has it: what we do next comes after it."""
@@ -53,66 +49,72 @@ class Deck:
 class Host:
     """The windows."""
 
+    warm: tk.Toplevel | None = None
+    count = 0
+
     def __init__(self, deck: Deck) -> None:
-        self.deck = deck
+        self.ask, self.client, self.orders = deck.ask, deck.client, deck.orders
         self.root = tk.Tk()
         self.root.withdraw()
         self.windows: dict[str, tk.Toplevel] = {}
-        self.warm: tk.Toplevel | None = None
-        self.count = 0
-        for row in deck.ask(deck.client.get_snapshot()).windows:
-            deck.ask(deck.client.report_window_closed(row.label))  # a host before us crashed: its windows are gone
-        self.warm_up()
+        for row in self.ask(self.client.get_snapshot()).windows:
+            self.ask(self.client.report_window_closed(row.label))  # a host before us crashed: its windows are gone
         self.root.after(20, self.heed)
 
-    def warm_up(self) -> None:
-        """Build the next window, hidden, and report it to the pool."""
+    def build(self) -> tk.Toplevel:
+        """The next window, hidden."""
         self.count += 1
         window = tk.Toplevel(self.root, name=f"w{self.count}")
         window.withdraw()
         window.geometry("320x200")
         window.bind("<Unmap>", lambda _: window.winfo_pointerxy())  # hear BadWindow while Tk still forgives it
         tk.Label(window, text=f"window {self.count}").pack(expand=True)
-        name_for_the_witness(window, self.label_of(window))
-        self.warm = window
-        self.deck.ask(self.deck.client.report_pool_window_added(self.label_of(window)))
-
-    @staticmethod
-    def label_of(window: tk.Toplevel) -> str:
-        """The label is Tk's own name of the window."""
-        return window.winfo_name()
+        name_for_the_witness(window, window.winfo_name())
+        return window
 
     def open(self) -> None:
-        """Promote the warm window: report it, show it, build the next one."""
-        window, client = self.warm, self.deck.client
-        assert window is not None
-        label = self.label_of(window)
-        self.deck.ask(client.report_pool_window_promoted(label))
-        self.deck.ask(client.report_window_opened(label, "full_instance", None))
+        """Promote the warm window, if there is one."""
+        window, self.warm = self.warm or self.build(), None
+        label = window.winfo_name()  # Tk's own name of it
+        self.ask(self.client.report_pool_window_promoted(label))
+        self.ask(self.client.report_window_opened(label, "full_instance", None))
         self.windows[label] = window
         window.title(label)
         window.protocol("WM_DELETE_WINDOW", lambda: self.close(label))
         window.bind("<Destroy>", lambda _: self.windows.pop(label, None))  # if not by us, the witness tells
         window.deiconify()
-        self.warm_up()
 
     def close(self, label: str) -> None:
         """Close a window; with the last one the launcher says that the host should quit."""
         self.windows.pop(label).destroy()
-        self.deck.ask(self.deck.client.report_window_closed(label))
+        self.ask(self.client.report_window_closed(label))
+
+    def drain_if_last(self) -> None:
+        """Without a window nothing needs to be warm."""
+        if not self.windows and self.warm is not None:
+            self.ask(self.client.report_pool_window_removed(self.warm.winfo_name()))
+            self.warm.destroy()
+            self.warm = None
 
     def heed(self) -> None:
-        """Carry out what was ordered since the last look: `open`, `close w1`, `quit`, or a line of Tcl for a window."""
-        while not self.deck.orders.empty():
-            order, _, rest = self.deck.orders.get().strip().partition(" ")
-            if order == "quit":
-                self.root.quit()
-            elif order == "open":
-                self.open()
-            elif order == "close":
-                self.close(rest)
-            elif order:
-                self.root.tk.eval(f"{order} {rest}")  # for scripts: `wm geometry .w1 +5000+0`, `wm withdraw .w1`
+        """Do what the launcher has asked for, or a script: `open`, `close w1`, `quit`, or Tcl: `wm withdraw .w1`."""
+        while not self.orders.empty():
+            order = self.orders.get()
+            match order.split() if isinstance(order, str) else order:
+                case events.HostShouldQuit() | replies.Shutdown() | ["quit"]:
+                    self.root.quit()
+                case replies.SpawnPoolWindow(saga_id):
+                    self.warm = self.warm or self.build()
+                    self.ask(self.client.report_pool_window_added(self.warm.winfo_name(), saga_id=saga_id))
+                case replies.ReapPanes(label, saga_id):  # our windows have none
+                    self.ask(self.client.report_panes_reaped(label, saga_id=saga_id))
+                case replies.DrainPoolIfLast(label, saga_id):
+                    self.drain_if_last()
+                    self.ask(self.client.report_pool_drain_decision(label, not self.windows, saga_id=saga_id))
+                case ["open" | "close" as what, *label]:
+                    getattr(self, what)(*label)
+                case [_, *_]:
+                    self.root.tk.eval(order)
         self.root.after(20, self.heed)
 
 
@@ -120,17 +122,15 @@ def name_for_the_witness(window: tk.Toplevel, label: str) -> None:
     """Write the label on the window itself (X11), so that the witness need not guess whose it is."""
     if window.tk.call("tk", "windowingsystem") != "x11":
         return
-    import xcffib
-    from xcffib.xproto import PropMode
+    import xcffib.xproto
 
     window.update()  # now there is the window that the window manager will see: the parent of Tk's own,
     window.winfo_pointerxy()  # and after an answer the X server has it, too
     connection: Any = xcffib.connect()  # type: ignore[no-untyped-call]  # xcffib has no types
-    name = "_QUARTERDECK_LABEL"
-    atoms = [connection.core.InternAtom(False, len(text), text).reply().atom for text in (name, "UTF8_STRING")]
-    outer = connection.core.QueryTree(window.winfo_id()).reply().parent
-    text = label.encode()
-    connection.core.ChangeProperty(PropMode.Replace, outer, *atoms, 8, len(text), text, is_checked=True).check()
+    x, names, text = connection.core, ("_QUARTERDECK_LABEL", "UTF8_STRING"), label.encode()
+    atoms = [x.InternAtom(False, len(name), name).reply().atom for name in names]
+    outer = x.QueryTree(window.winfo_id()).reply().parent
+    x.ChangeProperty(xcffib.xproto.PropMode.Replace, outer, *atoms, 8, len(text), text, is_checked=True).check()
     connection.disconnect()  # only after that answer: a request that the server has not read is lost with us
 
 

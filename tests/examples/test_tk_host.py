@@ -128,6 +128,19 @@ def test_a_host_that_closes_its_windows_itself_is_told_no_drift(scene: Scene) ->
     assert scene.drift() == [("orphan_instance", "w2")]
 
 
+def test_a_host_does_what_the_launcher_asks_for(scene: Scene) -> None:
+    scene.until("saga_completed")
+    scene.order("open")
+    scene.until("saga_completed")
+    scene.order("close w1")
+    scene.until("saga_completed")
+    began = [event["name"] for event in scene.named("saga_started")]
+    assert began == ["pool_respawn_on_promote", "pool_respawn_on_promote", "window_cleanup_cascade"]
+    assert [event["label"] for event in scene.named("pool_window_added")] == ["w2", "w3"]
+    assert [event["label"] for event in scene.named("pool_not_last")] == ["w1"]
+    assert scene.named("saga_failed") == []
+
+
 def test_a_second_monitor_comes_and_goes(scene: Scene) -> None:
     scene.until("window_observed", label="w1", visible=True)
     monitor = ["xrandr", "--setmonitor", "second", "800/211x600/158+1280+0", "none"]

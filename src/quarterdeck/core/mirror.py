@@ -153,14 +153,14 @@ class Mirror:
             event.name, event.state, pid, event.attempt, starts, event.code, event.reason
         )
 
+    def _journal(self, event: e.JournalChanged) -> None:
+        self.journal = event.state
+
     def _saga_started(self, event: e.SagaStarted) -> None:
         self.sagas[event.saga_id] = SagaRow(event.saga_id, event.name)
 
     def _saga_ended(self, event: e.SagaCompleted | e.SagaFailed) -> None:
         del self.sagas[event.saga_id]
-
-    def _journal(self, event: e.JournalChanged) -> None:
-        self.journal = event.state
 
 
 _FOLDS: Final[dict[type, Callable[[Mirror, Any], None]]] = {

@@ -80,7 +80,9 @@ class SimLauncher:
         for_engine = cast("asyncio.AbstractEventLoop", self.loop)
         identity = Identity(PID, VERSION, self.run_id)
         self._acceptor = Acceptor(cast("Listener", self.listener), config, for_engine)
-        self.recording = Recording(disk.open, identity, rules_of(config), config.limits, self.clock.now())
+        self.recording = Recording(
+            disk.open, identity, rules_of(config, self.clock.now()), config.limits, self.clock.now()
+        )
         self.engine = Engine(
             config,
             identity,
