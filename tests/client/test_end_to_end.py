@@ -112,6 +112,29 @@ def test_the_blocking_front_finds_a_launcher_that_was_killed_and_started_again(l
         assert [process.status for process in client.get_snapshot().processes] == [{"n": 1}]
 
 
+def test_a_host_that_outlives_its_launcher_tells_the_next_one_what_it_has(launcher: Launcher) -> None:
+    with quarterdeck.connect_blocking(endpoint=launcher.endpoint, kind="host", timeout_s=60) as host:
+        for label in ("main", "gone"):
+            host.report_window_opened(label, kind="full_instance", parent_label=None)
+        host.report_backend_window_id_registered("main", window_id="7")
+        host.report_hwnd_opened(11, class_name="", title="", label_hint="main")
+        host.report_hwnd_visibility_changed(11, visible=True)
+        host.report_pool_window_added("warm")
+        host.report_window_closed("gone")
+        before = host.get_snapshot()
+        launcher.kill()
+        with pytest.raises(ConnectionLost):
+            host.ping()
+        launcher.restart()
+        host.ping()  # behind what it tells again
+        after = host.get_snapshot()
+        assert after.run_id != before.run_id
+        assert after.windows == before.windows
+        assert [window.hwnd for window in after.windows] == [11]
+        assert (after.pool, after.backend_window_ids) == (("warm",), (("main", "7"),))
+        assert not host.errors
+
+
 def test_the_blocking_front_resumes_after_a_cut(launcher: Launcher, relay: Relay, child_pid: int) -> None:
     with (
         quarterdeck.connect_blocking(endpoint=launcher.endpoint, pid=child_pid, events=()) as publisher,

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from quarterdeck.schema.events import EVENT_NAMES
 from quarterdeck.schema.patterns import matches
 from quarterdeck.server import hub
-from tests.property.deck import RUN_ID, Deck, Pipe
 from quarterdeck.sim.checker import History, Reader
+from tests.property.deck import RUN_ID, Deck, Pipe
 
 BOOKMARK_AFTER = 5
 SETTINGS = (

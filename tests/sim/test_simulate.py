@@ -1,4 +1,4 @@
-"""The simulator: a fixed set of worlds in which every promise holds, the same world from the same seed, and its teeth."""
+"""The simulator: worlds in which every promise holds, the same world from the same seed, and its teeth."""
 
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ def test_a_seed_gives_the_same_world_in_any_process() -> None:
 def test_a_planted_fault_is_found(mutant: Path, tmp_path: Path) -> None:
     """Each patch is a fault that somebody could make; the sources that it is made in are a copy."""
     shutil.copytree(ROOT / "src" / "quarterdeck", tmp_path / "src" / "quarterdeck")
-    patched = subprocess.run(["git", "apply", "-C1", str(mutant)], cwd=tmp_path, capture_output=True, text=True, check=False)  # fmt: skip
+    patch = ["git", "apply", "-C1", str(mutant)]
+    patched = subprocess.run(patch, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert patched.returncode == 0, f"make the patch anew: {patched.stderr}"
     found = _simulate(tmp_path / "src", WORLDS_TO_FIND_IT)
     assert "BROKEN" in found
@@ -61,5 +62,6 @@ def _simulate(source: Path, worlds: int) -> str:
         "    if main(['simulate', '--seed', str(seed), '--trouble', '30']):\n        break\n"
     )
     environ = {**os.environ, "PYTHONPATH": str(source)}
-    done = subprocess.run([sys.executable, "-c", program], env=environ, capture_output=True, text=True, check=True, timeout=110)  # fmt: skip
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=True, timeout=110)
     return done.stdout
