@@ -119,7 +119,7 @@ FILES = {
     "ui/commands": FileRule(
         lazily=_names(
             "sim server.causes server.crashes server.daemon server.history server.portable server.replay server.runs "
-            "server.selection"
+            "server.saga_log server.selection"
         )
     ),
     "ui/looking_back.py": FileRule(lazily=_names("server.history")),

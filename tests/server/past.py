@@ -72,7 +72,7 @@ class Past:
         step = reduce(self.state, value, ctx)
         self._inputs += 1
         lines = b"".join(map(encode_line, step.events))
-        return Kept(self.state.version, BEGAN_MS + self._ms, encode(value, ctx), lines)
+        return Kept(self.state.version, BEGAN_MS + self._ms, encode(value, ctx, step), lines)
 
     def checkpoint(self) -> None:
         """Keep the state."""

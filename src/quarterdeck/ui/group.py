@@ -38,6 +38,7 @@ COMMAND_NAMES: Final = (
     "diff",
     "why",
     "events",
+    "sagas",
     "last-crash",
     "replay",
     "export",

@@ -1,0 +1,71 @@
+"""quarterdeck sagas: the open ones, and all of them, with their steps."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from quarterdeck.schema import commands as c
+from tests.server.past import Past
+from tests.ui.running import run, run_on_terminal
+
+FIRST = 10**12
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Path]:
+    """One that is completed, one that failed, one that is open at the end of a run that crashed; then a run without."""
+    past = Past(tmp_path)
+    past.register()
+    for label in "abc":
+        past.feed(c.ReportPoolWindowPromoted(label=label))
+    past.at(10).feed(c.ReportPoolWindowAdded(label="d", saga_id=FIRST))
+    past.at(20).feed(c.ReportSagaActionFailed(saga_id=FIRST + 1, reason="no memory"))
+    yield past.path
+    past.close()
+
+
+def ask(journal: Path, *args: str) -> str:
+    done = run("sagas", "--journal", str(journal), *args)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def test_the_open_ones_have_what_they_wait_for(journal: Path) -> None:
+    run_line, saga, asked = ask(journal).splitlines()
+    assert run_line.startswith("-- run 00000001-")
+    assert saga.endswith(f"  {FIRST + 2}  pool_respawn_on_promote: open when the launcher died")
+    assert asked.split() == ["+0", "ms", "?", "spawn_pool_window"]
+
+
+def test_all_of_them_have_their_ends_and_durations(journal: Path) -> None:
+    lines = ask(journal, "--all").splitlines()
+    ends = [line.partition("promote: ")[2] for line in lines if "promote: " in line]
+    assert ends == ["completed after 10 ms", "failed after 20 ms: no memory", "open when the launcher died"]
+    assert [line.split() for line in lines[2:4]] == [
+        ["+0", "ms", "?", "spawn_pool_window"],
+        ["+10", "ms", "=", "pool_window_added"],
+    ]
+
+
+def test_as_json_each_is_an_object(journal: Path) -> None:
+    sagas = [json.loads(line) for line in ask(journal, "--all", "--json").splitlines()]
+    assert [saga["outcome"] for saga in sagas] == ["completed", "no memory", None]
+    assert sagas[0]["steps"][1] == {"after_ms": 0, "kind": "asked", "what": "spawn_pool_window"}
+
+
+def test_on_a_terminal_it_says_that_there_is_none(tmp_path: Path) -> None:
+    past = Past(tmp_path)
+    past.register()
+    past.close()
+    code, shown = run_on_terminal(["sagas", "--journal", str(past.path)])
+    assert (code, "none is open" in shown) == (0, True)
+
+
+def test_without_a_journal_it_says_so(tmp_path: Path) -> None:
+    done = run("sagas", "--journal", str(tmp_path / "no"))
+    assert done.returncode == 1
+    assert "there is no journal" in done.stderr
