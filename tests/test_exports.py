@@ -10,6 +10,7 @@ import quarterdeck.client
 import quarterdeck.errors
 
 PUBLIC = {
+    "Action",
     "AlreadyRunning",
     "BlockingClient",
     "Client",
@@ -17,8 +18,11 @@ PUBLIC = {
     "ConfigError",
     "ConnectionLost",
     "Cursor",
+    "Done",
     "EndpointError",
     "EndpointRefused",
+    "Fail",
+    "Issue",
     "JournalDamaged",
     "JournalError",
     "JournalUnavailable",
@@ -29,8 +33,12 @@ PUBLIC = {
     "QuarterdeckError",
     "RemoteProtocolError",
     "RunChanged",
+    "Saga",
+    "SagaContext",
+    "SagaDirective",
     "Timeout",
     "Unsupported",
+    "Wait",
     "__version__",
     "connect",
     "connect_blocking",

@@ -95,6 +95,8 @@ LAYERS = {
         _names("client conformance schema errors config deckfile"),
         _names("click msgspec platformdirs psutil rich starlette structlog textual uvicorn uvloop"),
     ),
+    # Shipped for an application's own tests: it drives the reducer as the server does.
+    "testing": Layer(_names("core schema errors wire"), _names("msgspec"), never=NO_JSON),
     "bridges": Layer(_names("client schema errors config"), _names("click msgspec nats structlog uvloop")),
 }
 
@@ -119,7 +121,7 @@ FILES = {
     "ui/commands": FileRule(
         lazily=_names(
             "sim server.causes server.crashes server.daemon server.history server.portable server.replay server.runs "
-            "server.saga_log server.selection"
+            "server.saga_loading server.saga_log server.selection"
         )
     ),
     "ui/looking_back.py": FileRule(lazily=_names("server.history")),

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from quarterdeck.client.blocking import BlockingClient, connect_blocking
     from quarterdeck.client.cursor import Cursor, RunChanged
     from quarterdeck.core.mirror import Mirror
+    from quarterdeck.core.saga import Action, Done, Fail, Issue, Saga, SagaContext, Wait
     from quarterdeck.errors import (
         AlreadyRunning,
         CommandRefused,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
         Timeout,
         Unsupported,
     )
+    from quarterdeck.schema.replies import SagaDirective
     from quarterdeck.version import __version__
 
 _HOMES: Final = {
@@ -42,11 +44,20 @@ _HOMES: Final = {
     "Cursor": "quarterdeck.client.cursor",
     "RunChanged": "quarterdeck.client.cursor",
     "Mirror": "quarterdeck.core.mirror",
+    "Action": "quarterdeck.core.saga",
+    "Done": "quarterdeck.core.saga",
+    "Fail": "quarterdeck.core.saga",
+    "Issue": "quarterdeck.core.saga",
+    "Saga": "quarterdeck.core.saga",
+    "SagaContext": "quarterdeck.core.saga",
+    "SagaDirective": "quarterdeck.schema.replies",
+    "Wait": "quarterdeck.core.saga",
     "__version__": "quarterdeck.version",
 }
 """Where a name is; every other one is an exception."""
 
 __all__ = [
+    "Action",
     "AlreadyRunning",
     "BlockingClient",
     "Client",
@@ -54,8 +65,11 @@ __all__ = [
     "ConfigError",
     "ConnectionLost",
     "Cursor",
+    "Done",
     "EndpointError",
     "EndpointRefused",
+    "Fail",
+    "Issue",
     "JournalDamaged",
     "JournalError",
     "JournalUnavailable",
@@ -66,8 +80,12 @@ __all__ = [
     "QuarterdeckError",
     "RemoteProtocolError",
     "RunChanged",
+    "Saga",
+    "SagaContext",
+    "SagaDirective",
     "Timeout",
     "Unsupported",
+    "Wait",
     "__version__",
     "connect",
     "connect_blocking",

@@ -14,6 +14,7 @@ from quarterdeck.core.builtin_sagas import BUILTIN_SAGAS, PoolRespawnOnPromote, 
 from quarterdeck.core.checkpoint import Checkpoint, freeze, thaw
 from quarterdeck.core.children import dependents_of
 from quarterdeck.core.deadlines import Deadline, Deadlines
+from quarterdeck.core.saga import name_of
 from quarterdeck.core.state import Child, ChildPlan, ClosedHandle, Handle, OpenSaga, Process, Rules, State, Window
 from quarterdeck.schema.commands import ReportStatus
 from quarterdeck.schema.types import Rect
@@ -298,11 +299,10 @@ def test_a_window_whose_handle_is_missing_is_refused() -> None:
         thaw(frozen)
 
 
-def test_a_saga_that_is_none_of_the_run_s_is_refused() -> None:
-    state = full()
-    frozen = msgspec.structs.replace(freeze(state), rules=msgspec.structs.replace(state.rules, sagas=()))
-    with pytest.raises(KeyError):
-        thaw(frozen)
+def test_a_saga_whose_class_is_not_at_hand_is_there_by_its_name() -> None:
+    unknown = checkpoints.FrozenSaga(100, {"type": "tear_off", "tab": 7}, None, 0)
+    state = thaw(msgspec.structs.replace(freeze(full()), sagas=(unknown,)))
+    assert name_of(state.sagas[100].saga) == "tear_off"
 
 
 def test_a_saga_whose_members_are_none_of_its_kind_is_refused() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import quarterdeck
 from quarterdeck.core import sagas
 from quarterdeck.core.builtin_sagas import BUILTIN_SAGAS
+from quarterdeck.core.saga import name_of
 from quarterdeck.schema.replies import ReapPanes, SpawnPoolWindow
 from tests.ui.running import Launcher
 
@@ -24,9 +25,18 @@ def test_every_saga_of_the_launcher_s_is_there_with_what_begins_it() -> None:
 
 def test_every_reason_is_there() -> None:
     source = Path(sagas.__file__).read_text()
-    reasons = {"deadline", "host gone", "limit reached", "launcher quits", sagas.RESTARTED}
+    reasons = {"deadline", "host gone", "limit reached", "launcher quits", sagas.BROKEN, sagas.RESTARTED}
     assert all(f'"{reason}"' in source for reason in reasons)
     assert reasons == set(re.findall(r"^\| `([a-z ]+)` \|", DOC.partition("## How one ends")[2], re.MULTILINE))
+
+
+def test_the_example_does_what_its_test_says() -> None:
+    found: dict[str, object] = {}
+    for mark in ("saga", "harness"):
+        block = re.search(rf"^<!-- {mark} -->\n```python\n(.*?)^```$", DOC, re.DOTALL | re.MULTILINE)
+        assert block is not None
+        exec(compile(block[1], f"docs/sagas.md, {mark}", "exec"), found)
+    assert name_of(found["TearOff"]) == "tear_off"  # type: ignore[arg-type]  # what the page defines
 
 
 def test_what_is_shown_is_printed() -> None:

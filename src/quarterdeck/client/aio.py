@@ -26,6 +26,7 @@ from quarterdeck.errors import ConnectionLost, NoLauncher, QuarterdeckError, Tim
 from quarterdeck.schema.commands import Command, name_of
 from quarterdeck.schema.replies import Directive, Reply
 from quarterdeck.schema.types import ProcessKind, Slow
+from quarterdeck.wire.codec import Unknown
 
 R = TypeVar("R")
 
@@ -204,8 +205,10 @@ class Client(Front, AsyncCommands):
         inbox = channel.open(globs)
         return Events(self, inbox, lambda: channel.close(inbox))
 
-    def directives(self, *globs: str) -> Events[Directive]:
-        """An async iterator, as `events`, of what the launcher asks of this process, such as `shutdown`."""
+    def directives(self, *globs: str) -> Events[Directive | Unknown]:
+        """An async iterator, as `events`, of what the launcher asks of this process, such as `shutdown`. What an
+        application's own sagas ask for comes as `Unknown`.
+        """
         self._guard()
         channel = self._session.directives
         inbox = channel.open(globs)

@@ -28,6 +28,7 @@ from quarterdeck.errors import ConnectionLost, NoLauncher, QuarterdeckError, Tim
 from quarterdeck.schema.commands import Command, name_of
 from quarterdeck.schema.replies import Directive, Reply
 from quarterdeck.schema.types import ProcessKind, Slow
+from quarterdeck.wire.codec import Unknown
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -172,8 +173,10 @@ class BlockingClient(Front, BlockingCommands):
         inbox = channel.open(globs)
         return Events(self, inbox, lambda: channel.close(inbox), timeout_s)
 
-    def directives(self, *globs: str, timeout_s: float | None = None) -> Events[Directive]:
-        """An iterator, as `events`, of what the launcher asks of this process, such as `shutdown`."""
+    def directives(self, *globs: str, timeout_s: float | None = None) -> Events[Directive | Unknown]:
+        """An iterator, as `events`, of what the launcher asks of this process, such as `shutdown`. What an
+        application's own sagas ask for comes as `Unknown`.
+        """
         self._guard()
         channel = self._session.directives
         inbox = channel.open(globs)

@@ -71,7 +71,7 @@ class Session:
         self.follower = Follower(terms)
         self.errors: deque[r.Error] = deque(maxlen=ERRORS_KEPT)
         self.keeps_errors = True  # those that no call waited for
-        self.directives: Channel[r.Directive] = Channel(terms.queue_max)
+        self.directives: Channel[r.Directive | Unknown] = Channel(terms.queue_max)
         self._calls = Calls()
         self._reports = Reports()
         self._decoder = LauncherDecoder()
@@ -282,9 +282,13 @@ class Session:
             self.follower.event(event, event.version)
 
     def _on_unknown(self, value: Unknown) -> None:
-        """Another name than we know: with a version it is a stream event, else nothing that we could act on."""
+        """Another name than we know: with a version it is a stream event, or it is an application's own directive; else
+        nothing that we could act on.
+        """
         if value.version is not None and "event" in value.members:
             self.follower.event(value, value.version)
+        elif value.members.get("kind") == "command" and "event" not in value.members:
+            self.directives.put(value)
         else:
             _log().debug("the launcher sent %s, which is not known here", value.name)
 

@@ -12,7 +12,7 @@ has a default. Rows go by place, for size and speed; what is new in a row comes 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from operator import attrgetter
 from typing import Any, Final, TypeVar
 
@@ -21,7 +21,8 @@ from msgspec.structs import astuple, replace
 
 from quarterdeck.core.children import dependents_of
 from quarterdeck.core.deadlines import Deadline
-from quarterdeck.core.saga_kinds import SagaKinds
+from quarterdeck.core.saga import Saga, Unloaded
+from quarterdeck.core.saga_kinds import NO_SAGAS, SagaKinds
 from quarterdeck.core.state import Child, ClosedHandle, Handle, OpenSaga, Process, Rules, State, Window
 from quarterdeck.schema.types import DriftKind, JournalState, Lifecycle, ProcessKind, Rect, WindowKind
 
@@ -162,13 +163,14 @@ def freeze(state: State) -> Checkpoint:
     )
 
 
-def thaw(checkpoint: Checkpoint) -> State:
-    """A state of its own that goes on as the frozen one would have.
+def thaw(checkpoint: Checkpoint, sagas: Mapping[str, type[Saga]] = NO_SAGAS) -> State:
+    """A state of its own that goes on as the frozen one would have; `sagas` are an application's, by name. One that is
+    not among them is there to be looked at, and hears nothing.
 
-    Raises: KeyError where a window has a handle that is not among the handles, or a saga is none of the run's, as in no
-    state that was frozen; ValidationError where a saga's members are none of its kind.
+    Raises: KeyError where a window has a handle that is not among the handles, as in no state that was frozen;
+    ValidationError where a saga's members are none of its kind.
     """
-    state = State(checkpoint.rules)
+    state = State(checkpoint.rules, sagas)
     state.version = checkpoint.version
     state.lifecycle = checkpoint.lifecycle
     state.journal = checkpoint.journal
@@ -240,9 +242,10 @@ def _frozen_saga(row: OpenSaga) -> FrozenSaga:
 
 
 def _saga(frozen: FrozenSaga, kinds: SagaKinds) -> OpenSaga:
-    return OpenSaga(
-        frozen.saga_id, convert(frozen.saga, kinds.by_name[frozen.saga["type"]]), frozen.host, frozen.issued
-    )
+    name = str(frozen.saga["type"])
+    kind = kinds.by_name.get(name)
+    saga = convert(frozen.saga, kind) if kind is not None else Unloaded(name)
+    return OpenSaga(frozen.saga_id, saga, frozen.host, frozen.issued)
 
 
 def _frozen_window(window: Window) -> FrozenWindow:

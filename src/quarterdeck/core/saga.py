@@ -6,20 +6,16 @@ what was observed, never by what was sent: an order that was given is no step, t
 is.
 
 Pure, as the reducer is: all that a saga knows is its own members, the event and the context. Where it stands is in its
-members, and an Action's `then` is the saga as it is from now on. So it is a row of state: journalled, kept in
-checkpoints, replayed.
+members, which are JSON data, and an Action's `then` is the saga as it is from now on. So it is a row of state:
+journalled, kept in checkpoints, replayed.
 """
 
 from __future__ import annotations
 
 import re
-from abc import abstractmethod
 from typing import Any, ClassVar, Literal
 
 from msgspec import Struct
-
-DEADLINE_MS = 30_000
-"""How long a saga may take (semantics, "Sagas")."""
 
 Target = Literal["host"]
 
@@ -79,19 +75,25 @@ class Saga(Struct, frozen=True, tag=_snake):
     starts_on: ClassVar[tuple[type[Struct], ...]] = ()
 
     @classmethod
-    @abstractmethod
     def begins(cls, event: Any, ctx: SagaContext) -> Saga | None:
-        """The saga that an event of `starts_on` begins, none if it begins none."""
+        """The saga that an event of `starts_on` begins, none if it begins none: here one without members."""
+        return cls()
 
-    @abstractmethod
     def start(self, ctx: SagaContext) -> Action:
-        """What it does first."""
+        """What it does first: here it waits."""
+        return Wait()
 
-    @abstractmethod
     def on_event(self, event: Any, ctx: SagaContext) -> Action:
-        """What it does about an event that bears its id."""
+        """What it does about an event that bears its id: here it is done."""
+        return Done()
 
 
 def name_of(saga: Saga | type[Saga]) -> str:
     """The `name` of a saga."""
-    return str(saga.__struct_config__.tag)
+    return saga.name if isinstance(saga, Unloaded) else str(saga.__struct_config__.tag)
+
+
+class Unloaded(Saga, frozen=True):
+    """An application's saga in a state that is only looked at: its class is not at hand."""
+
+    name: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 from msgspec import Struct
 
@@ -17,9 +18,15 @@ class SagaKinds(Struct, frozen=True):
     by_event: dict[type, tuple[type[Saga], ...]]
 
 
-def kinds_of(names: Iterable[str], known: Mapping[str, type[Saga]] = BUILTIN_SAGAS) -> SagaKinds:
-    """Those of the sagas known that are called so. Raises: KeyError where one is not known."""
-    by_name = {name: known[name] for name in names}
+NO_SAGAS: Final[Mapping[str, type[Saga]]] = {}
+
+
+def kinds_of(names: Iterable[str], own: Mapping[str, type[Saga]] = NO_SAGAS) -> SagaKinds:
+    """Those that are called so, of the launcher's own and of an application's `own`. One that is neither is left out:
+    the state of a run may be looked at without its application's sagas.
+    """
+    known = {**BUILTIN_SAGAS, **own}
+    by_name = {name: known[name] for name in names if name in known}
     by_event: dict[type, tuple[type[Saga], ...]] = {}
     for kind in by_name.values():
         for event in kind.starts_on:

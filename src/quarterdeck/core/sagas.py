@@ -3,7 +3,7 @@
     an event that one starts on ──> saga_started ── its directive, the event that bears its id, …
                                     ──> saga_completed, or
                                     ──> saga_failed: by itself, by `report_saga_action_failed`, `deadline`, `host gone`,
-                                        `limit reached`, `launcher quits`, or by the next run: `launcher restarted`
+                                        `limit reached`, `internal`, `launcher quits`, `launcher restarted`
 
 Any number runs side by side; an event belongs to a saga by its `saga_id` alone. What sagas tell stands behind all else
 that a step tells, by id. A saga is the host's once it has directed it, and fails when that host leaves.
@@ -11,18 +11,24 @@ that a step tells, by id. A saga is the host's once it has directed it, and fail
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
+from functools import partial
 from typing import Final
 
+from msgspec import convert, to_builtins
 from msgspec.structs import replace
 
 from quarterdeck.core.deadlines import Deadline
-from quarterdeck.core.saga import Action, Done, Fail, Issue, Saga, SagaContext, name_of
+from quarterdeck.core.saga import Action, Done, Fail, Issue, Saga, SagaContext, Wait, name_of
 from quarterdeck.core.state import OpenSaga, State
-from quarterdeck.core.step import Context, DirectHost, LauncherRestarted, Step
+from quarterdeck.core.step import Context, DirectHost, Fault, LauncherRestarted, Step
 from quarterdeck.schema import events as e
+from quarterdeck.schema.replies import DrainPoolIfLast, ReapPanes, SagaDirective, SpawnPoolWindow
 
 DEADLINE_MS: Final = 30_000
+BROKEN: Final = "internal"
+"""Why a saga has failed that raised."""
+REASON_CHARACTERS_MAX: Final = 512
 RESTARTED: Final = "launcher restarted"
 """Why the sagas of a run that died have failed."""
 HEARD: Final = frozenset(
@@ -86,18 +92,26 @@ def is_wanted(state: State, effect: DirectHost) -> bool:
 
 
 def _begin(state: State, step: Step, kind: type[Saga], event: e.StreamEvent, ctx: Context) -> None:
-    saga = kind.begins(event, _context(state, 0, ctx))
-    if saga is None:
-        return
+    try:
+        saga = kind.begins(event, _context(state, 0, ctx))
+        if saga is None:
+            return
+        _checked(Wait(saga), kind)
+    except Exception as error:
+        saga = None
+        _note(step, kind, error)
     saga_id = state.rules.saga_id_first + state.sagas_begun
     state.sagas_begun += 1
-    step.events.append(e.SagaStarted(state.next_version(), saga_id, name_of(saga)))
+    step.events.append(e.SagaStarted(state.next_version(), saga_id, name_of(kind)))
+    if saga is None:
+        step.events.append(e.SagaFailed(state.next_version(), saga_id, BROKEN))
+        return
     if len(state.sagas) >= state.rules.sagas_max:
         step.events.append(e.SagaFailed(state.next_version(), saga_id, "limit reached"))
         return
     row = state.sagas[saga_id] = OpenSaga(saga_id, saga)
     state.deadlines.set(_deadline(row), ctx.now_ms + DEADLINE_MS)
-    _carry_out(state, step, row, saga.start(_context(state, saga_id, ctx)))
+    _move(state, step, row, partial(saga.start, _context(state, saga_id, ctx)))
 
 
 def _hear(state: State, step: Step, row: OpenSaga, events: list[e.StreamEvent], ctx: Context) -> None:
@@ -108,7 +122,40 @@ def _hear(state: State, step: Step, row: OpenSaga, events: list[e.StreamEvent], 
         if isinstance(event, e.SagaActionFailed):
             _fail(state, step, row, event.reason)
         else:
-            _carry_out(state, step, row, row.saga.on_event(event, _context(state, row.saga_id, ctx)))
+            _move(state, step, row, partial(row.saga.on_event, event, _context(state, row.saga_id, ctx)))
+
+
+def _move(state: State, step: Step, row: OpenSaga, decide: Callable[[], Action]) -> None:
+    """Let it decide, and carry that out. One that breaks down has failed, and nobody else notices."""
+    try:
+        action = _checked(decide(), type(row.saga))
+    except Exception as error:
+        _note(step, type(row.saga), error)
+        _fail(state, step, row, BROKEN)
+        return
+    _carry_out(state, step, row, action)
+
+
+def _checked(action: object, kind: type[Saga]) -> Action:
+    """The action, if it is one that can be carried out and kept. Raises: TypeError with what is wrong with it; what
+    msgspec raises where a member is no JSON.
+    """
+    if not isinstance(action, Issue | Wait | Done | Fail):
+        raise TypeError(f"expected Issue, Wait, Done or Fail, found {type(action).__name__}")
+    then = action.then if isinstance(action, Issue | Wait) else None
+    if then is not None:
+        if type(then) is not kind:
+            raise TypeError(f"expected a {kind.__name__}, found {type(then).__name__}")
+        convert(to_builtins(then, order="deterministic"), kind)
+    if isinstance(action, Issue):
+        if not isinstance(action.command, SagaDirective | SpawnPoolWindow | ReapPanes | DrainPoolIfLast):
+            raise TypeError(f"{type(action.command).__name__} is no directive to the host")
+        to_builtins(action.command)
+    return action
+
+
+def _note(step: Step, kind: type[Saga], error: Exception) -> None:
+    step.faults = (*step.faults, Fault(f"saga {name_of(kind)}", error))
 
 
 def _carry_out(state: State, step: Step, row: OpenSaga, action: Action) -> None:
@@ -116,7 +163,7 @@ def _carry_out(state: State, step: Step, row: OpenSaga, action: Action) -> None:
         _close(state, row)
         step.events.append(e.SagaCompleted(state.next_version(), row.saga_id))
     elif isinstance(action, Fail):
-        _fail(state, step, row, action.reason)
+        _fail(state, step, row, str(action.reason)[:REASON_CHARACTERS_MAX] or "no reason given")
     else:
         if action.then is not None:
             row.saga = action.then

@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
 
 from msgspec import Raw, Struct, field
 
 from quarterdeck.core.deadlines import Deadline, Deadlines
 from quarterdeck.core.saga import Saga
-from quarterdeck.core.saga_kinds import kinds_of
+from quarterdeck.core.saga_kinds import NO_SAGAS, kinds_of
 from quarterdeck.schema.events import WindowObserved
 from quarterdeck.schema.types import (
     EXITED_PROCESSES_MAX,
@@ -204,7 +205,8 @@ class ClosedHandle(Struct):
 class State:
     """The canonical state of one run."""
 
-    def __init__(self, rules: Rules | None = None) -> None:
+    def __init__(self, rules: Rules | None = None, sagas: Mapping[str, type[Saga]] = NO_SAGAS) -> None:
+        """`sagas` are an application's, by name."""
         self.rules = rules or Rules()
         self.version = 0
         self.lifecycle: Lifecycle = "starting"
@@ -236,7 +238,7 @@ class State:
         self.dependents: dict[str, tuple[str, ...]] = {}  # by name, the children that come after it
         self.sagas: dict[int, OpenSaga] = {}  # by id, which only goes up
         self.sagas_begun = 0
-        self.saga_kinds = kinds_of(self.rules.sagas)
+        self.saga_kinds = kinds_of(self.rules.sagas, sagas)
 
     def next_version(self) -> int:
         """Count one stream event, which takes this number."""

@@ -156,6 +156,13 @@ class DrainPoolIfLast(DirectiveBase, tag="drain_pool_if_last", frozen=True):
     kind: Literal["command"] = "command"
 
 
+class SagaDirective(DirectiveBase, frozen=True, kw_only=True):
+    """The base of an application's own directives to the host; the launcher puts in the id of the saga that asks."""
+
+    saga_id: int = 0
+    kind: Literal["command"] = "command"
+
+
 class ProbeUiThread(DirectiveBase, tag="probe_ui_thread", frozen=True):
     """To the host: answer from the user interface thread."""
 

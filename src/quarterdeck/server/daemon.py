@@ -12,13 +12,14 @@ import os
 import sys
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
 from quarterdeck.config import Config
+from quarterdeck.core.saga_kinds import NO_SAGAS
 from quarterdeck.core.state import State
 from quarterdeck.drivers.clock import SystemClock
 from quarterdeck.drivers.witness import Witness
@@ -35,6 +36,7 @@ from quarterdeck.transport.endpoint import Claim, address_of, default_data_dir, 
 from quarterdeck.version import __version__
 
 if TYPE_CHECKING:
+    from quarterdeck.core.saga import Saga
     from quarterdeck.core.state import Rules
     from quarterdeck.deckfile import DeckFile
     from quarterdeck.server.recording import Recording
@@ -68,14 +70,17 @@ def run(
     endpoint: str | None,
     announce: Callable[[Listening], None],
     reads: Callable[[], DeckFile] | None = None,
+    sagas: Sequence[str] = (),
 ) -> int:
     """Serve until a signal or a `quit` ends it; returns the exit code: 0, or that of the child that `exit_from` names.
 
     `data_dir` None is this user's default folder, `endpoint` None the address that belongs to the folder. `announce`
     is called once the launcher listens. `reads` reads the configuration of its children, now and at a reload (SIGHUP).
+    `sagas` name the application's own, `module:NAME` each, installed or in the current folder.
     Raises: AlreadyRunning, EndpointRefused, ConfigError.
     """
     deck = reads() if reads is not None else None
+    own = _own_sagas(sagas)
     folder = data_dir or default_data_dir()
     address = endpoint or address_of(folder, os.environ)
     logs.configure(config.log_level, config.log_format)
@@ -90,7 +95,7 @@ def run(
         listener = Listener(address, passed=None if passed is None else passed.fd)
         try:
             with asyncio.Runner(loop_factory=loop_factory(config.loop)) as runner:
-                daemon = Daemon(config, listener, announce, folder)
+                daemon = Daemon(config, listener, announce, folder, own)
                 daemon.report_to(notify)
                 if deck is not None and reads is not None:
                     daemon.supervise(deck, reads, open_files)
@@ -139,9 +144,17 @@ def raise_descriptor_limit() -> int | None:
 class Daemon:
     """One run of the launcher on one event loop."""
 
-    def __init__(self, config: Config, listener: Listener, announce: Callable[[Listening], None], folder: Path) -> None:
+    def __init__(
+        self,
+        config: Config,
+        listener: Listener,
+        announce: Callable[[Listening], None],
+        folder: Path,
+        sagas: Mapping[str, type[Saga]] = NO_SAGAS,
+    ) -> None:
         self._config = config
         self._folder = folder
+        self._sagas = sagas
         self._listener = listener
         self._announce = announce
         self._identity = Identity(os.getpid(), __version__, str(uuid.uuid4()))
@@ -166,12 +179,13 @@ class Daemon:
         acceptor = Acceptor(self._listener, self._config, loop)
         witness = _witness(self._config)
         clock = SystemClock()
-        rules = rules_of(self._config, clock.now(), witness.cannot_observe if witness is not None else ())
+        blind = witness.cannot_observe if witness is not None else ()
+        rules = rules_of(self._config, clock.now(), blind, self._sagas)
         recording = self._recording(rules, clock)
         engine = Engine(
             self._config,
             self._identity,
-            State(rules if recording is None else recording.rules),
+            State(rules if recording is None else recording.rules, self._sagas),
             clock,
             loop=loop,
             door=acceptor,
@@ -245,6 +259,14 @@ class Daemon:
             log.warning("%d connections did not take their last lines in time", len(engine.peers))
             for peer in list(engine.peers):
                 peer.abort()
+
+
+def _own_sagas(names: Sequence[str]) -> Mapping[str, type[Saga]]:
+    if not names:
+        return NO_SAGAS
+    from quarterdeck.server.saga_loading import load_sagas
+
+    return load_sagas(names, Path.cwd())
 
 
 def _report_crash(path: Path, run_id: str) -> None:

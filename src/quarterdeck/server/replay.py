@@ -11,7 +11,7 @@ holds a state, and tells the gap. Every step is held against its chain, in a gap
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from heapq import merge
 from itertools import zip_longest
 from operator import attrgetter
@@ -23,11 +23,14 @@ import msgspec
 from msgspec import Raw, Struct
 
 from quarterdeck.core.checkpoint import Checkpoint, freeze, thaw
+from quarterdeck.core.saga import Saga
+from quarterdeck.core.saga_kinds import NO_SAGAS
 from quarterdeck.core.state import State
 from quarterdeck.errors import JournalDamaged
 from quarterdeck.log.reader import CheckpointRow, Hole, JournalReader, Run, StepRow
 from quarterdeck.server.recorded import decode, fault_of
 from quarterdeck.server.runs import chosen, head_of
+from quarterdeck.server.saga_loading import lacking
 from quarterdeck.server.stepping import take_step
 from quarterdeck.version import __version__
 from quarterdeck.wire.codec import decode_as, encode_value
@@ -104,16 +107,22 @@ class Replayed(Struct, frozen=True):
         return self.inputs / self.seconds if self.seconds else 0.0
 
 
-def replay(path: Path, run: str | None = None, version: str = __version__) -> Iterator[Replayed]:
+def replay(
+    path: Path,
+    run: str | None = None,
+    version: str = __version__,
+    sagas: Mapping[str, type[Saga]] = NO_SAGAS,
+) -> Iterator[Replayed]:
     """Replay a journal, run by run, the oldest first; or only `run`, an id or how it begins.
 
-    `version` is what counts as this version. A running launcher's journal is replayed up to now. Raises: ConfigError
-    where no one run is meant; JournalDamaged, JournalUnavailable where the journal cannot be read.
+    `version` is what counts as this version, `sagas` are an application's own, by name. A running launcher's journal is
+    replayed up to now. Raises: ConfigError where no one run is meant; JournalDamaged, JournalUnavailable where the
+    journal cannot be read.
     """
     reader = JournalReader(path)
     try:
         for wanted in chosen(reader.runs(), run):
-            yield _Replay(reader, wanted, version).result()
+            yield _Replay(reader, wanted, version, sagas).result()
     finally:
         reader.close()
 
@@ -129,7 +138,8 @@ class _Differs(Exception):
 class _Replay:
     """One run, from its first step that is held to its last."""
 
-    def __init__(self, reader: JournalReader, run: Run, version: str) -> None:
+    def __init__(self, reader: JournalReader, run: Run, version: str, sagas: Mapping[str, type[Saga]]) -> None:
+        self._sagas = sagas
         self._reader = reader
         self._run = run
         self._this_version = version
@@ -171,8 +181,12 @@ class _Replay:
         head = head_of(run)
         self._launcher_version = head.launcher_version
         self._compared = "bytes" if head.launcher_version == self._this_version else "members"
+        absent = lacking(head.rules.sagas, self._sagas)
+        if absent:
+            what = f"run {run.run_id} had sagas that are not at hand: {', '.join(absent)}; give them by --saga"
+            raise JournalDamaged(f"{self._reader.path}: {what}")
         if run.oldest_step == run.first_step:
-            self._state = State(head.rules)
+            self._state = State(head.rules, self._sagas)
         else:
             self._gaps.append(Gap("dropped", 1, 0, None, 0))
         marks = self._marks()
@@ -269,7 +283,7 @@ class _Replay:
     def _go_on(self, row: CheckpointRow, state: bytes) -> None:
         """Go on from a state that was kept."""
         try:
-            self._state = thaw(decode_as(state, Checkpoint))
+            self._state = thaw(decode_as(state, Checkpoint), self._sagas)
         except (msgspec.MsgspecError, KeyError) as error:
             what = f"the state after step {row.step} is none that this version knows: {error}"
             raise JournalDamaged(f"{self._reader.path}: {what}") from error

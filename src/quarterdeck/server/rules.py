@@ -10,8 +10,9 @@ from quarterdeck.core.builtin_sagas import BUILTIN_SAGAS
 from quarterdeck.core.state import Rules
 
 
-def rules_of(config: Config, now: str, cannot_observe: Iterable[str] = ()) -> Rules:
-    """The rules of a run that begins `now` (RFC 3339), with a witness that is blind to some things.
+def rules_of(config: Config, now: str, cannot_observe: Iterable[str] = (), sagas: Iterable[str] = ()) -> Rules:
+    """The rules of a run that begins `now` (RFC 3339), with a witness that is blind to some things, and an
+    application's own sagas.
 
     The ids of its sagas count up from its Unix milliseconds, so that a late answer to another run's is nobody's.
     """
@@ -27,5 +28,5 @@ def rules_of(config: Config, now: str, cannot_observe: Iterable[str] = ()) -> Ru
         cannot_observe=tuple(sorted(cannot_observe)),
         sagas_max=limits.sagas,
         saga_id_first=int(datetime.fromisoformat(now).timestamp() * 1000),
-        sagas=tuple(BUILTIN_SAGAS) if config.builtin_sagas else (),
+        sagas=(*(BUILTIN_SAGAS if config.builtin_sagas else ()), *sagas),
     )

@@ -23,7 +23,7 @@ from quarterdeck.schema.patterns import matches
 from quarterdeck.schema.types import ProcessKind, Rect
 from quarterdeck.server.hub import BOOKMARK_AFTER
 from quarterdeck.sim.checker import Names, Reader, Violation, require
-from quarterdeck.wire.codec import decode_as, encode_line
+from quarterdeck.wire.codec import Unknown, decode_as, encode_line
 
 if TYPE_CHECKING:
     from quarterdeck.sim.network import Wire
@@ -152,7 +152,8 @@ class Client:
         self._take_told()
         self.flush()
         while (directive := self._directives.take()) is not None:
-            self.directed(directive)
+            if not isinstance(directive, Unknown):  # an application's own: here is none
+                self.directed(directive)
         if self.session.hang_up and self.connection is not None and self.connection.wire.is_open:
             self.connection.wire.kill()
             self._lost()

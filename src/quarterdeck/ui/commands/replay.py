@@ -28,23 +28,27 @@ EXAMPLES = (
 @click.command("replay", cls=Command, examples=EXAMPLES)
 @click.argument("journal", required=False)
 @click.option("--run", metavar="RUN_ID", help="Only this run; enough of its id will do. [default: every run]")
+@click.option("--saga", "sagas", metavar="MODULE:NAME", multiple=True, help="A saga that the run had loaded.")
 @folder_option
 @json_option
-def command(journal: str | None, run: str | None, data_dir: str | None, as_json: bool) -> int:
+def command(journal: str | None, run: str | None, sagas: tuple[str, ...], data_dir: str | None, as_json: bool) -> int:
     """Feed the inputs that a journal holds to a fresh launcher's rules, and compare what comes of them.
 
     JOURNAL is a file; without one, the data folder's. Every event is compared byte for byte, and the state at every
     checkpoint; of a run of another version of the launcher, every member that was recorded. Exit code 0 where all is
     equal, 1 where it is not: then the first difference is shown with both sides.
     """
+    from pathlib import Path
+
     from quarterdeck.server.replay import replay
     from quarterdeck.server.runs import journal_path
+    from quarterdeck.server.saga_loading import load_sagas
 
     path = journal_path(journal, data_dir)
     screen = standard_output()
     show = _show_json if as_json else _show
     verdicts = []
-    for replayed in replay(path, run):
+    for replayed in replay(path, run, sagas=load_sagas(sagas, Path.cwd())):
         show(screen, replayed)
         verdicts.append(replayed.is_equal)
     if not verdicts and not as_json:

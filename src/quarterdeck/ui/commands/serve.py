@@ -5,6 +5,7 @@ Rules: one line on standard output when it listens, and nothing else, so that wh
 
 from __future__ import annotations
 
+import functools
 import os
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ EXAMPLES = (
         "quarterdeck serve --config quarterdeck.toml",
         "Run an application's processes, too.",
     ),
+    ("quarterdeck serve --saga app.sagas:TearOff", "Load a saga of the application's own: docs/sagas.md."),
     ("quarterdeck serve --set pid_check=off", "Change a setting; an unknown one is refused with the right ones."),
 )
 
@@ -35,8 +37,11 @@ EXAMPLES = (
 @data_dir_option
 @endpoint_option
 @click.option("--config", metavar="FILE", help="Run the processes of a quarterdeck.toml, too; SIGHUP reads it anew.")
+@click.option("--saga", "sagas", metavar="MODULE:NAME", multiple=True, help="Load a saga. May be given again.")
 @settings_options
-def command(data_dir: str | None, endpoint: str | None, config: str | None, settings: list[str]) -> int:
+def command(
+    data_dir: str | None, endpoint: str | None, config: str | None, sagas: tuple[str, ...], settings: list[str]
+) -> int:
     """Run a launcher until it is told to quit.
 
     Prints one line when it listens: version, pid, endpoint and run. A second launcher for the same folder or address
@@ -49,11 +54,11 @@ def command(data_dir: str | None, endpoint: str | None, config: str | None, sett
     given = Address.given(endpoint, data_dir, config)
     if given.config is None:
         settled = Config.from_settings(settings)
-        return run(settled, data_dir=_path(given.folder()), endpoint=_address(given), announce=announce)
-    return _serve_deck(given.config, given, settings)
+        return run(settled, data_dir=_path(given.folder()), endpoint=_address(given), announce=announce, sagas=sagas)
+    return _serve_deck(given.config, given, settings, sagas)
 
 
-def _serve_deck(config: str, given: Address, settings: list[str]) -> int:
+def _serve_deck(config: str, given: Address, settings: list[str], sagas: tuple[str, ...]) -> int:
     """Serve with the processes of a file. What flags say of settings and folder counts more."""
     from pathlib import Path
 
@@ -65,7 +70,8 @@ def _serve_deck(config: str, given: Address, settings: list[str]) -> int:
     deck = read_deckfile(path)
     folder = _path(given.data_dir) or deck.data_dir
     settled = Config.from_settings(settings, deck.config)
-    return run(settled, data_dir=folder, endpoint=given.endpoint, announce=announce, reads=lambda: read_deckfile(path))
+    reads = functools.partial(read_deckfile, path)
+    return run(settled, data_dir=folder, endpoint=given.endpoint, announce=announce, reads=reads, sagas=sagas)
 
 
 def announce(listening: Listening) -> None:
