@@ -135,8 +135,8 @@ FILES |= dict.fromkeys(
 # The guard, and the launcher's end of it.
 _GUARD = FileRule(
     ours=_names(
-        "drivers.child_output drivers.descendants drivers.guard drivers.guard_child drivers.guard_door "
-        "drivers.guard_limits drivers.guard_link drivers.guard_wire"
+        "drivers.child_output drivers.descendants drivers.guard drivers.guard_aftermath drivers.guard_child "
+        "drivers.guard_door drivers.guard_limits drivers.guard_link drivers.guard_wire"
     )
 )
 FILES |= dict.fromkeys(
@@ -144,6 +144,7 @@ FILES |= dict.fromkeys(
         "drivers/children.py",
         "drivers/descendants.py",
         "drivers/guard.py",
+        "drivers/guard_aftermath.py",
         "drivers/guard_child.py",
         "drivers/guard_link.py",
         "drivers/guard_start.py",

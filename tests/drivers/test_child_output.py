@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quarterdeck.drivers.child_output import LINE_BYTES_MAX, TAIL_BYTES, ChildOutput, LogFile
+from quarterdeck.drivers.child_output import LINE_BYTES_MAX, TAIL_BYTES, TAIL_LINES, ChildOutput, LogFile, Stream
 
 NOON = 1_795_608_000.123
 STAMP = "2026-11-25T12:00:00.123Z"
@@ -115,12 +115,24 @@ def test_the_tail_is_bounded_and_utf8() -> None:
     written = ChildOutput(None)
     written.take("out", ("ä" * 5000 + "\n").encode() * 3 + b"\xff end\n")
     tail = written.tail()
-    assert len(tail.encode()) <= TAIL_BYTES
+    assert TAIL_BYTES - 1 <= len(tail.encode()) <= TAIL_BYTES
     assert tail.endswith("ä\n\N{REPLACEMENT CHARACTER} end")
+    assert tail.count("\n") == 2  # of the first of three lines there is the end
     one = ChildOutput(None)
     one.take("out", "ü".encode() * 20_000)
     one.finish()
     assert 0 < len(one.tail().encode()) <= TAIL_BYTES
+
+
+@given(st.lists(st.tuples(st.sampled_from(["out", "err"]), st.binary(max_size=30), st.integers(0, 3000)), max_size=90))
+def test_the_tail_of_whatever_was_written_is_bounded_and_text(written: list[tuple[Stream, bytes, int]]) -> None:
+    output = ChildOutput(None)
+    for stream, received, times in written:
+        output.take(stream, received * times)
+    output.finish()
+    tail = output.tail()
+    assert len(tail.encode()) <= TAIL_BYTES
+    assert tail.count("\n") < TAIL_LINES
 
 
 FULL_DISK = """

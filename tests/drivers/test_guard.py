@@ -432,7 +432,8 @@ def test_a_guard_that_is_killed_leaves_what_the_launcher_finds(tmp_path: Path, c
     found = (roots, guard.hello.mark, guard.hello.cgroup, {other.pid})
     killed = kill_left_behind(*found)
     guard.link.close()
-    assert all("left behind by the guard" in text for text in killed)
+    assert {left.child for left in killed} == {"stubborn", "daemon", "many", "storm", ""}
+    assert all(left.text.startswith(f"pid {left.pid} (") for left in killed)
     assert guard.left() == []
     assert kill_left_behind(*found) == []
     assert other.poll() is None

@@ -23,6 +23,7 @@ SERVER = """
 import os, sys
 import quarterdeck
 client = quarterdeck.connect_blocking(kind=sys.argv[1], name=os.environ["QUARTERDECK_CHILD"])
+client.report_status({"serves": os.environ["QUARTERDECK_CHILD"]})
 for _ in client.events():  # which reconnects and registers anew when the launcher was away
     pass
 """
@@ -167,11 +168,45 @@ def test_children_live_on_and_are_adopted_where_that_is_wanted(deck: Deck) -> No
     deck.launcher.kill()
     client.close()
     client = deck.start()
-    deck.until_ready(client, *before)  # they register anew by themselves
+    told = deck.until_ready(client, *before)  # they register anew by themselves
     assert {row.name: row.pid for row in client.get_snapshot().children} == before
+    waiting = {pid: {"serves": name} for name, pid in before.items() if pid is not None}
+    for event in told:
+        if isinstance(event, e.ProcessStatusChanged) and waiting.get(event.pid) == event.status:
+            del waiting[event.pid]
+    while waiting:  # and report anew
+        event = deck.until(client, e.ProcessStatusChanged)[-1]
+        assert isinstance(event, e.ProcessStatusChanged)
+        assert waiting.pop(event.pid) == event.status
     client.quit(reason="user_exit")
     deck.until(client, e.LifecyclePhaseChanged, to="dead")
     assert deck.launcher.wait() == 0
+    deck.expect_nothing_left()
+
+
+def test_the_next_launcher_adopts_what_is_configured_as_it_was_and_no_more(deck: Deck) -> None:
+    table = '[process.{}]\ncommand = ["sleep", "{}"]\nready = "running"\n'
+    adopt = '[quarterdeck]\non_launcher_death = "adopt"\n'
+    deck.write(adopt + table.format("same", 1000) + table.format("other", 1000) + table.format("gone", 1000))
+    client = deck.start()
+    deck.until_ready(client, "same", "other", "gone")
+    before = {row.name: row.pid for row in client.get_snapshot().children}
+    deck.remember()
+    deck.launcher.kill()
+    client.close()
+    deck.write(table.format("same", 1000) + table.format("other", 2000))
+    client = deck.start()
+    told = deck.until_ready(client, "same", "other") + deck.until(client, e.ChildReady, name="other")
+    assert moves(told, "same") == ["stopped", "running", "ready"]
+    assert moves(told, "other") == ["stopped", "running", "ready", "stopping", "stopped", "running", "ready"]
+    after = {row.name: row.pid for row in client.get_snapshot().children}
+    assert after["same"] == before["same"]
+    assert after["other"] != before["other"]
+    assert before["gone"] is not None
+    gone = next(process for process in deck.seen if process.pid == before["gone"])
+    assert psutil.wait_procs([gone], timeout=60)[1] == []
+    deck.remember()
+    deck.launcher.kill()  # the new file says nothing of adopting, so now they end with it
     deck.expect_nothing_left()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -43,6 +44,10 @@ kind = "host"
 command = ["sh", "-c", "exit 7"]
 ready = "running"
 restart = "never"
+[process.leaks]
+command = ["sh", "-c", "setsid sleep 10000 & exit 0"]
+ready = "running"
+restart = "never"
 [process.lazy]
 command = "sleep 10000"
 ready = "running"
@@ -72,6 +77,7 @@ def rows_of(launcher: Launcher) -> list[dict[str, Any]]:
 def test_everybody_is_in_the_tree(deck: Launcher) -> None:
     until(deck, "child_ready", "web")
     until(deck, "child_failed", "fails")
+    until(deck, "child_exited", "leaks")
     with connect_blocking(kind="tool", name="onlooker", endpoint=deck.endpoint):
         rows = rows_of(deck)
         lines = deck.run("ps").stdout.splitlines()
@@ -79,7 +85,8 @@ def test_everybody_is_in_the_tree(deck: Launcher) -> None:
     assert [row["pid"] for row in by_role["launcher"]] == [deck.pid]
     (guard,) = by_role["guard"]
     assert guard["parent"] == deck.pid
-    fails, lazy, web = by_role["child"]
+    fails, lazy, leaks, web = by_role["child"]
+    assert (leaks["state"], leaks["code"]) == ("exited", 0)
     assert (fails["name"], fails["state"], fails["code"], fails["reason"]) == ("fails", "failed", 7, "exit code 7")
     assert (lazy["name"], lazy["state"], lazy["pid"], lazy["starts"]) == ("lazy", "stopped", None, 0)
     assert (web["name"], web["state"], web["kind"], web["parent"]) == ("web", "ready", "host", guard["pid"])
@@ -116,3 +123,10 @@ def test_a_guard_that_another_launcher_started_is_found_with_its_children(deck: 
     process = psutil.Process(guard["pid"])
     assert again.stop() == 0
     process.wait(PATIENCE_S)
+
+
+def test_a_diagnosis_says_what_was_left_behind_and_who_had_started_it(deck: Launcher) -> None:
+    until(deck, "child_exited", "leaks")
+    (left,) = json.loads(deck.run("diag", "--json").stdout)["left_behind"]
+    assert re.fullmatch(r"leaks \(version \d+\): pid \d+ \(.*sleep 10000.*\), started .*", left)
+    assert left in deck.run("diag").stdout.splitlines()

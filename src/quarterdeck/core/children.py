@@ -161,7 +161,9 @@ def adopted(state: State, observation: ChildAdopted, ctx: Context) -> Step:
     if child is not None and not child.is_alive:
         child.wanted = True
         _alive(state, step, child, observation.pid, observation.start, ctx, reason="adopted")
-        if child.plan.ready != "registered" and child.state == "running":
+        if observation.revision not in (None, child.plan.revision):
+            _restart(state, step, child, ctx, "its configuration changed")
+        elif child.plan.ready != "registered" and child.state == "running":
             _ready(state, step, child)
     return step
 
@@ -500,5 +502,5 @@ def _why(observation: ChildExited) -> str | None:
 def _joined(reason: str | None, escaped: tuple[str, ...]) -> str | None:
     if not escaped:
         return reason
-    left = f"{len(escaped)} processes that it left behind were killed: {', '.join(escaped)}"
+    left = e.LEFT_BEHIND + ", ".join(escaped)
     return f"{reason}; {left}" if reason else left

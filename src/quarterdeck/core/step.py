@@ -80,11 +80,12 @@ class ChildSpawned(Struct, frozen=True, tag=True):
 
 
 class ChildAdopted(Struct, frozen=True, tag=True):
-    """Observation: a child of an earlier launcher's is alive and ours now."""
+    """Observation: a child of an earlier launcher's is alive and ours now; `revision` is that of its plan then."""
 
     name: str
     pid: int
     start: int | None = None
+    revision: str | None = None
 
 
 class ChildSpawnFailed(Struct, frozen=True, tag=True):

@@ -53,19 +53,12 @@ class ChildOutput:
             self._file.close()
 
     def tail(self) -> str:
-        """Return the last lines of both streams: TAIL_LINES of them, TAIL_BYTES as UTF-8 at most."""
-        texts: list[str] = []
-        room = TAIL_BYTES
-        for line in reversed(self._tail):
-            text = line.decode(errors="replace")
-            encoded = text.encode()
-            if len(encoded) >= room:
-                if not texts:  # its end says more than its beginning
-                    texts.append(encoded[-room:].decode(errors="ignore"))
-                break
-            texts.append(text)
-            room -= len(encoded) + 1
-        return "\n".join(reversed(texts))
+        """Return the last lines of both streams: TAIL_LINES of them, TAIL_BYTES as UTF-8 at most.
+
+        Of the first one, where it is too long, there is the end: it says more than the beginning.
+        """
+        texts = "\n".join(line.decode(errors="replace") for line in self._tail)
+        return texts.encode()[-TAIL_BYTES:].decode(errors="ignore")
 
     def _keep(self, stream: Stream, lines: list[bytes]) -> list[bytes]:
         self._tail.extend(lines[-TAIL_LINES:])

@@ -1,8 +1,9 @@
 """The launcher's end of the guard: carries out what the reducer wants of children, and reports what becomes of them.
 
 Rules: it decides nothing. The guard is started when it is first needed, and again if it was killed: then what its
-children left behind is ended here. Ready is looked for from the moment a program begins until the reducer has heard:
-its port is tried, its lines are read by the guard, its probe is a child of the guard too, so that none of it leaks.
+children left behind is ended first (`guard_aftermath`). Ready is looked for from the moment a program begins until the
+reducer has heard: its port is tried, its lines are read by the guard, its probe is a child of the guard too, so that
+none of it leaks.
 """
 
 from __future__ import annotations
@@ -26,22 +27,18 @@ from quarterdeck.core.step import (
     ChildSpawnFailed,
     Observation,
 )
+from quarterdeck.drivers import guard_aftermath as aftermath
 from quarterdeck.drivers import guard_wire as wire
 from quarterdeck.errors import Unsupported
 from quarterdeck.schema.types import ReadyKind
 
-if sys.platform == "win32":  # there is no guard yet, so nothing to take over or to clean up
+if sys.platform == "win32":  # there is no guard yet, so nothing to take over
 
     def connect(path: str) -> socket.socket | None:
         """Nobody listens."""
         return None
 
-    def kill_left_behind(roots: Mapping[int, int], mark: str, cgroup: str | None = None) -> list[str]:
-        """Nothing was left behind."""
-        return []
-
 else:
-    from quarterdeck.drivers.descendants import kill_left_behind
     from quarterdeck.drivers.guard_door import connect
 
 PROBE_EVERY_S: Final = 0.1
@@ -51,6 +48,8 @@ EXEC_EVERY_S: Final = 0.5
 EXEC_TIMEOUT_S: Final = 10.0
 """For one run of a probe command; then it is killed, and tried again."""
 HELLO_TIMEOUT_S: Final = 5.0
+GUARD_SOCKET: Final = "guard.sock"
+GUARD_RECORD: Final = "guard.json"
 _PROBE: Final = " (probe)"
 """Behind a child's name: its probe, a child of the guard that the reducer never hears of. No name has a space."""
 
@@ -86,11 +85,14 @@ class Owner(Protocol):
 
 
 class Children:
-    """One guard and its children. `open_files` is the soft limit of open files that children get."""
+    """One guard and its children. `folder` is the launcher's data folder, `open_files` the soft limit of open files
+    that children get.
+    """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, owner: Owner, *, open_files: int | None) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, owner: Owner, folder: Path, *, open_files: int | None) -> None:
         self._loop = loop
         self._owner = owner
+        self._folder = folder
         self._open_files = open_files
         self._programs: dict[str, Program] = {}
         self._policy = wire.Policy("kill")
@@ -102,10 +104,10 @@ class Children:
 
     # --- configuration
 
-    def configure(self, programs: Mapping[str, Program], policy: str, socket_path: Path) -> None:
+    def configure(self, programs: Mapping[str, Program], policy: str) -> None:
         """What children there are from now on, and what becomes of them when the launcher is killed."""
         self._programs = dict(programs)
-        self._policy = wire.Policy(policy, str(socket_path))
+        self._policy = wire.Policy(policy, str(self._folder / GUARD_SOCKET))
         if self._link is not None:
             self._link.send(self._policy)
 
@@ -115,28 +117,47 @@ class Children:
             ours, self._guard = _started_guard()
             self._link = _Link(self._loop, self, ours)
             self._link.send(self._policy)
+            aftermath.take_orphans()
 
-    def take_over(self, socket_path: Path) -> list[ChildAdopted]:
+    def take_over(self) -> list[ChildAdopted]:
         """The children of an earlier launcher whose guard lived on; empty where there is none.
 
-        Blocks until that guard has told of them, for a few seconds at most.
+        What else an earlier launcher left behind is ended. Blocks for that, for some seconds at most.
         """
+        adopted = self._adopted()
+        if self._link is None:
+            killed = aftermath.clean_up(self._folder / GUARD_RECORD)
+            if killed:
+                self._owner.trouble(f"ended what an earlier launcher left behind: {', '.join(wire.few(killed))}")
+        return adopted
+
+    def _adopted(self) -> list[ChildAdopted]:
         try:
-            door = connect(str(socket_path))
+            door = connect(str(self._folder / GUARD_SOCKET))
             if door is None:
                 return []
-            self._link, hello = _Link.taken_over(self._loop, self, door)
+            link, hello = _Link.taken_over(self._loop, self, door)
         except (OSError, ValueError) as error:
             self._owner.trouble(f"an earlier launcher's guard could not be taken over: {error}")
             return []
+        self._link = link
+        link.send(self._policy)
+        self._greeted(hello)
         adopted: list[ChildAdopted] = []
         for child in hello.children:
             self._living[child.name] = (child.pid, child.start)
-            if child.released:
-                adopted.append(ChildAdopted(child.name, child.pid, child.start))
-            else:  # it was held when its launcher died, and nobody has heard of it
-                self._link.send(wire.Kill(child.name, child.pid))
+            if child.released and child.name in self._programs:
+                adopted.append(ChildAdopted(child.name, child.pid, child.start, child.revision))
+            else:  # not configured any more; or it was held when its launcher died, and nobody has heard of it
+                link.send(wire.Kill(child.name, child.pid))
         return adopted
+
+    def _greeted(self, hello: wire.Hello) -> None:
+        """Keep which guard it is, for whoever comes after us."""
+        try:
+            aftermath.keep(self._folder / GUARD_RECORD, hello)
+        except OSError as error:
+            self._owner.trouble(f"which guard there is could not be kept for the next launcher: {error}")
 
     # --- what the reducer wants
 
@@ -145,6 +166,9 @@ class Children:
         program = self._programs.get(name)
         if program is None:
             self._owner.observe(ChildSpawnFailed(name, "it is not configured any more"))
+            return
+        if self._orphans is not None and not self._orphans.done():  # a new guard would be taken for one of them
+            self._orphans.add_done_callback(lambda _: self.spawn(name, attempt))
             return
         try:
             self.start()
@@ -198,9 +222,12 @@ class Children:
         """Kill what is left, and let the guard end."""
         for name in list(self._probes):
             self._stop_probe(name)
+        if self._orphans is not None:
+            await self._orphans
         if self._link is not None:
             link, self._link = self._link, None
             await link.end()
+            aftermath.forget(self._folder / GUARD_RECORD)
         await self._reap_guard()
 
     async def _reap_guard(self) -> None:
@@ -239,7 +266,7 @@ class Children:
             case wire.Trouble(name, why):
                 self._owner.trouble(f"{name}: {why}" if name else why)
             case wire.Hello():
-                pass
+                self._greeted(report)
 
     def lost(self, mark: str, cgroup: str | None) -> None:
         """The guard is gone, and did not say why: what is left of its children is ended, then reported."""
@@ -252,10 +279,11 @@ class Children:
 
     async def _end_orphans(self, living: dict[str, tuple[int, int]], mark: str, cgroup: str | None) -> None:
         await self._reap_guard()
-        roots = dict(living.values())
-        killed = await asyncio.to_thread(kill_left_behind, roots, mark, cgroup)
-        for place, (name, (pid, _)) in enumerate(living.items()):
-            escaped = tuple(killed) if place == 0 else ()
+        killed = await asyncio.to_thread(aftermath.end_orphans, living, mark, cgroup)
+        if nobodys := killed.get("", []):
+            self._owner.trouble(f"the guard left behind, of some child: {', '.join(wire.few(nobodys))}")
+        for name, (pid, _) in living.items():
+            escaped = wire.few(killed.get(name, []))
             self._owner.observe(ChildExited(name, pid, None, False, "the guard was killed", None, escaped))
 
     # --- ready
@@ -343,6 +371,8 @@ class _Link(asyncio.Protocol):
         hello = wire.report_of(lines[0])
         if not isinstance(hello, wire.Hello):
             raise ValueError(f"it did not say hello but {hello}")
+        if not aftermath.is_here(hello):
+            raise ValueError(f"pid {hello.pid} is not the process that it was: another container's, or another boot's")
         link = cls(loop, owner, sock)
         link._buffer = buffer
         link._mark, link._cgroup = hello.mark, hello.cgroup

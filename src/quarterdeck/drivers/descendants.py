@@ -26,6 +26,9 @@ assert sys.platform != "win32", "process groups and /proc are not of this system
 TREE: Final = "QUARTERDECK_TREE"
 """The variable that holds a mark for each guard above a process, innermost last."""
 
+NAME: Final = "QUARTERDECK_CHILD"
+"""The variable that holds the name of the child that a process descends from."""
+
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_CHILD_SUBREAPER: Final = 36
 _STAT_BYTES: Final = 1024
@@ -49,6 +52,14 @@ class Process(NamedTuple):
     def key(self) -> tuple[int, int]:
         """What it stays known by: its pid and its start."""
         return self.pid, self.start
+
+
+class Left(NamedTuple):
+    """Somebody who was left behind: `child` is the name of whose it was, empty where it does not say."""
+
+    pid: int
+    child: str
+    text: str
 
 
 Table = Mapping[int, Process]
@@ -114,8 +125,8 @@ def kill_left_behind(
     cgroup: str | None = None,
     spared: Collection[int] | None = None,
     patience_s: float = _PATIENCE_S,
-) -> list[str]:
-    """Kill what a guard that is gone left behind, and return it as texts. Blocks, for `patience_s` at most.
+) -> list[Left]:
+    """Kill what a guard that is gone left behind, and return who that was. Blocks, for `patience_s` at most.
 
     `roots` are the start times of the children that lived, by pid; `mark` and `cgroup` are of the guard's `Hello`. Give
     `spared` if the calling process is a subreaper (`set_subreaper`): then everybody who lost the guard came to it, and
@@ -123,19 +134,19 @@ def kill_left_behind(
     forked twice, in a session of its own, with an environment of its own.
     """
     known = set(roots.items())
-    texts: dict[tuple[int, int], str] = {}
+    killed: dict[tuple[int, int], Left] = {}
     until = time.monotonic() + patience_s
     while True:
         left = _left_behind(processes(), roots, known, mark, spared)
         for process in left:
             known.add(process.key)
-            if process.key not in texts:
-                texts[process.key] = described(process, "left behind by the guard")
+            if process.key not in killed:
+                killed[process.key] = Left(process.pid, _variable_of(process.pid, NAME), _named(process))
                 kill(process)
         if cgroup is not None:  # who is in it and was not found hides from us
             kill_cgroup(cgroup)
         if not left or time.monotonic() > until:
-            return list(texts.values())
+            return list(killed.values())
         time.sleep(0.002)  # they die at once, or as soon as the system has freed their memory
 
 
@@ -223,6 +234,10 @@ def _named(process: Process) -> str:
     return f"pid {process.pid} ({_command_of(process.pid) or process.name})"
 
 
+def _marks_of(pid: int) -> list[str]:
+    return _variable_of(pid, TREE).split()
+
+
 # --- what the system tells
 
 
@@ -293,11 +308,10 @@ if sys.platform == "linux":
         finally:
             os.close(pidfd)
 
-    def _marks_of(pid: int) -> list[str]:
-        """Return the marks in a process's environment, as it was when its program began."""
+    def _variable_of(pid: int, name: str) -> str:
+        """Return a variable of a process's environment, as it was when its program began; empty without one."""
         environ = b"\0" + _read(f"/proc/{pid}/environ", _ENVIRON_BYTES_MAX)
-        _, found, rest = environ.partition(f"\0{TREE}=".encode())
-        return rest.partition(b"\0")[0].decode(errors="replace").split() if found else []
+        return environ.partition(f"\0{name}=".encode())[2].partition(b"\0")[0].decode(errors="replace")
 
     def _command_of(pid: int) -> str:
         words = _read(f"/proc/{pid}/cmdline", 4096).rstrip(b"\0").split(b"\0")
@@ -366,9 +380,9 @@ else:
         room = (ctypes.c_int32 * (libproc.proc_listallpids(None, 0) + 64))()
         return list(room)[: libproc.proc_listallpids(room, ctypes.sizeof(room))]
 
-    def _marks_of(pid: int) -> list[str]:
+    def _variable_of(pid: int, name: str) -> str:
         """Return nothing: another process's environment is not to be had."""
-        return []
+        return ""
 
     def _command_of(pid: int) -> str:
         return ""

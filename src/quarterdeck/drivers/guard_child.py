@@ -17,17 +17,11 @@ from typing import Final, NoReturn
 
 if sys.platform != "win32":
     from quarterdeck.drivers.child_output import ChildOutput, LogFile, Stream
-    from quarterdeck.drivers.descendants import TREE, Family, die_with_parent, start_of
+    from quarterdeck.drivers.descendants import NAME, TREE, Family, die_with_parent, start_of
     from quarterdeck.drivers.guard_limits import Cgroup, limit_data, limit_open_files, raise_oom_score
-    from quarterdeck.drivers.guard_wire import Living, Spawn
+    from quarterdeck.drivers.guard_wire import Living, Spawn, few
 
 assert sys.platform != "win32", "fork"
-
-NAME: Final = "QUARTERDECK_CHILD"
-"""The variable that holds the name of the child, for its own use."""
-
-ESCAPED_MAX: Final = 20
-"""So many of the processes that a child left behind are named."""
 
 _NOT_RUN: Final = 126
 _NOT_FOUND: Final = 127
@@ -102,9 +96,7 @@ class GuardChild:
 
     def leak_report(self) -> tuple[str, ...]:
         """Return what it left behind, and by whom each was started: so many as a person reads."""
-        texts = list(self.escaped.values())
-        more = len(texts) - ESCAPED_MAX
-        return (*texts[:ESCAPED_MAX], *([f"and {more} more"] if more > 0 else []))
+        return few(list(self.escaped.values()))
 
     def say_end(self, why: str | None) -> None:
         """Write into its log how it ended and what it left behind, and close it."""

@@ -21,6 +21,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 VERSION: Final = 1
@@ -28,6 +29,10 @@ VERSION: Final = 1
 
 LINE_BYTES_MAX: Final = 16 << 20
 """The longest line: a `Spawn` with the largest environment that a system takes is a few MiB."""
+
+
+FEW: Final = 20
+"""So many of the processes that a child left behind are named."""
 
 
 # --- requests: launcher to guard
@@ -233,6 +238,12 @@ class LineBuffer:
         *lines, rest = self._rest.split(b"\n")
         self._rest = rest
         return [bytes(line) for line in lines]
+
+
+def few(texts: Sequence[str]) -> tuple[str, ...]:
+    """Return so many of them as a person reads, and how many more there are."""
+    more = len(texts) - FEW
+    return (*texts[:FEW], *([f"and {more} more"] if more > 0 else []))
 
 
 def guard_command(fd: int, *, cgroups: bool = True) -> list[str]:

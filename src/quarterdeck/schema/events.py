@@ -80,6 +80,11 @@ class Activated(EventBase, tag="activated", frozen=True):
     pid: int
 
 
+LEFT_BEHIND: Final = "what it left behind was killed: "
+"""In the `reason` of a child's event: behind it stand the processes that it had left behind, and who had started them.
+"""
+
+
 class ChildEvent(EventBase, frozen=True):
     """The base of a child's events: the state it entered and what is known of why."""
 

@@ -32,7 +32,6 @@ from quarterdeck.transport import peercred
 
 log = logging.getLogger("quarterdeck.server")
 
-GUARD_SOCKET: Final = "guard.sock"
 LOGS_FOLDER: Final = "logs"
 UNKNOWN_CODE: Final = 1
 NOT_FOUND_CODE: Final = 127
@@ -63,9 +62,9 @@ class Supervisor:
     def begin(self, loop: asyncio.AbstractEventLoop, observe: Callable[[Observation], None]) -> None:
         """Feed the engine its first inputs: what is configured, and which of it is alive already."""
         self._observe = observe
-        self._driver = Children(loop, self, open_files=self._open_files)
+        self._driver = Children(loop, self, self._folder, open_files=self._open_files)
         self._configure(self._deck)
-        adopted = self._driver.take_over(self._folder / GUARD_SOCKET)
+        adopted = self._driver.take_over()
         if adopted:
             names = ", ".join(child.name for child in adopted)
             log.warning("took over the children of an earlier launcher: %s", names)
@@ -89,7 +88,7 @@ class Supervisor:
     def _configure(self, deck: DeckFile) -> None:
         self._deck = deck
         programs = {spec.name: self._program(spec) for spec in deck.processes}
-        self._driver.configure(programs, deck.on_launcher_death, self._folder / GUARD_SOCKET)
+        self._driver.configure(programs, deck.on_launcher_death)
 
     def _program(self, spec: ProcessSpec) -> Program:
         logs = self._folder / LOGS_FOLDER

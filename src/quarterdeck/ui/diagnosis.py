@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from quarterdeck.config import describe
+from quarterdeck.schema.events import LEFT_BEHIND
 from quarterdeck.schema.replies import Snapshot
 from quarterdeck.ui.history import events_held
 from quarterdeck.ui.screen import Screen
@@ -46,6 +47,7 @@ class Diagnosis(msgspec.Struct, frozen=True):
     events: list[dict[str, Any]]
     processes: list[Fact]
     differences: list[str]
+    left_behind: list[str]
 
 
 def diagnose(client: BlockingClient) -> Diagnosis:
@@ -67,6 +69,7 @@ def diagnose(client: BlockingClient) -> Diagnosis:
         events=events,
         processes=facts,
         differences=[f"pid {fact.pid}: {fact.difference}" for fact in facts if fact.difference is not None],
+        left_behind=[text for event in events if (text := _left_behind(event)) is not None],
     )
 
 
@@ -76,6 +79,7 @@ def show(screen: Screen, diagnosis: Diagnosis) -> None:
     _section(screen, "launcher", [f"{name}: {value}" for name, value in diagnosis.launcher.items()])
     _section(screen, "default limits", [f"{key} = {default}" for key, default in diagnosis.default_limits.items()])
     _section(screen, "differences between belief and system", diagnosis.differences or ["none"])
+    _section(screen, "left behind by children, and killed, in the last events", diagnosis.left_behind or ["none"])
     screen.line("== processes", "bold")
     headings = ("PID", "BELIEVED", "FOUND", "MEMORY", "COMMAND")
     rows = [
@@ -86,6 +90,14 @@ def show(screen: Screen, diagnosis: Diagnosis) -> None:
     _section(screen, "snapshot", [msgspec.json.format(msgspec.json.encode(diagnosis.snapshot)).decode()])
     lines = [cut(msgspec.json.encode(event).decode(), LINE_CHARACTERS_MAX) for event in diagnosis.events]
     _section(screen, f"last {len(lines)} events", lines)
+
+
+def _left_behind(event: dict[str, Any]) -> str | None:
+    """What a child left behind, if the event tells of that."""
+    reason = event.get("reason")
+    if not event["event"].startswith("child_") or not isinstance(reason, str) or LEFT_BEHIND not in reason:
+        return None
+    return f"{event['name']} (version {event['version']}): {reason.partition(LEFT_BEHIND)[2]}"
 
 
 def _section(screen: Screen, heading: str, lines: list[str]) -> None:
