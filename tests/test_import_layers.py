@@ -89,8 +89,9 @@ LAYERS = {
         _names("errors schema config core wire log transport server client"), _names("msgspec"), never=NO_JSON
     ),
     # A judge who shares the code of the one he judges finds nothing: neither client nor server nor wire; lines are
-    # read with the standard library's json. `transport` is how any client gets there; the fold of the stream is core's.
-    "conformance": Layer(_names("schema transport errors core.mirror"), _names("msgspec"), never=NO_JSON),
+    # read with the standard library's json. `transport` is how any client gets there. What a launcher would answer to a
+    # client under check, and what its stream folds to, is the core's: that is what the protocol means.
+    "conformance": Layer(_names("schema transport errors core"), _names("msgspec"), never=NO_JSON),
     "ui": Layer(
         _names("client conformance schema errors config deckfile"),
         _names("click msgspec platformdirs psutil rich starlette structlog textual uvicorn uvloop"),

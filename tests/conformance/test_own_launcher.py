@@ -18,14 +18,7 @@ NOT_PROVOKED = {
     "5/journal_changed",  # a disk that fails
     "5/host_unresponsive",
     "5/host_responsive",
-    "5/saga_started",
-    "5/saga_completed",
-    "5/saga_failed",
-    "7/spawn_pool_window",
-    "7/reap_panes",
-    "7/drain_pool_if_last",
     "7/probe_ui_thread",
-    "7/directive-to-host",
 }
 """What no check can bring this version of the launcher to say."""
 

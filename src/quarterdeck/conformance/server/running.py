@@ -72,7 +72,7 @@ def check_launcher(
             _play(check, target, launchers, ledger)
     finally:
         launchers.close()
-    return ledger.results(rule for rule in RULES if rule.is_in(only) or ledger.is_broken(rule))
+    return ledger.results(rule for rule in RULES if rule.is_in(only) or (rule.demanded and ledger.is_broken(rule)))
 
 
 def _asked_for(only: Sequence[str]) -> list[Check]:

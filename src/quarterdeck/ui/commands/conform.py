@@ -1,4 +1,4 @@
-"""quarterdeck conform: does a launcher keep to the protocol?"""
+"""quarterdeck conform: does a launcher, or a client, keep to the protocol?"""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ EXAMPLES = (
     ("quarterdeck conform", "Check this launcher against every rule of the protocol, on throw-away folders."),
     ("quarterdeck conform --only 3 --only 6/bookmark-after", "Some sections, or some rules."),
     ("quarterdeck conform --endpoint /run/user/1000/mine.sock", "Check the launcher that listens there, with care."),
+    ("quarterdeck conform --client -- node my_client.js", "Check a client: we are its launcher, in several scenes."),
     ("quarterdeck conform --list", "Every rule with its section."),
 )
 
@@ -37,32 +38,69 @@ EXAMPLES = (
     metavar="SECONDS",
     help="How long an answer is awaited.",
 )
+@click.option("--client", is_flag=True, help="Check the client that CMD starts, instead of a launcher.")
 @click.option("--list", "only_list", is_flag=True, help="Print the rules, and check nothing.")
 @json_option
 @address_options
+@click.argument("argv", nargs=-1, type=click.UNPROCESSED, metavar="[-- CMD [ARG]...]")
 def command(
-    address: Address, only: tuple[str, ...], destructive: bool, patience: float, only_list: bool, as_json: bool
+    address: Address,
+    only: tuple[str, ...],
+    destructive: bool,
+    patience: float,
+    client: bool,
+    only_list: bool,
+    argv: tuple[str, ...],
+    as_json: bool,
 ) -> int:
-    """Check a launcher against every rule of the protocol.
+    """Check a launcher, or a client, against every rule of the protocol.
 
     Without --endpoint, --data-dir or --config it starts launchers of its own in throw-away folders. On a launcher that
     is in use it registers, publishes under the topic quarterdeck.conform, and leaves; what could do harm is done with
-    --destructive only. A rule that is broken is shown with the lines that were sent and received. Exit code 0 if no
-    rule is broken, 1 if one is.
+    --destructive only. With --client it is the other way round: CMD is started once a scene, with a socket of ours in
+    QUARTERDECK_ENDPOINT, meets what may happen in a launcher's life, and is ended. A rule that is broken is shown with
+    the lines that were sent and received. Exit code 0 if no rule is broken, 1 if one is.
     """
-    from quarterdeck.conformance.server.running import RULES, Target, check_launcher
-
     screen = standard_output()
-    _exist(only, RULES)
+    rules = _rules(client)
+    _exist(only, rules)
     if only_list:
-        _list(screen, [rule for rule in RULES if rule.is_in(only)], as_json)
+        _list(screen, [rule for rule in rules if rule.is_in(only)], as_json)
         return Exit.DONE
-    target = Target(_endpoint(address), destructive, patience)
+    if client is not bool(argv):
+        what = "--client needs the client's command: quarterdeck conform --client -- CMD"
+        raise Failure(what if client else "a command is for --client; see: quarterdeck conform --help", Exit.USAGE)
     progress = _Progress(screen)
-    results = check_launcher(target, only, begin=progress.say)
+    if client:
+        from quarterdeck.conformance.client.running import check_client
+
+        results = check_client(_program(argv), only, patience_s=patience, begin=progress.say)
+    else:
+        from quarterdeck.conformance.server.running import Target, check_launcher
+
+        results = check_launcher(Target(_endpoint(address), destructive, patience), only, begin=progress.say)
     progress.end()
     _report(screen, results, as_json)
     return Exit.FAILED if any(result.verdict == "fail" for result in results) else Exit.DONE
+
+
+def _rules(client: bool) -> tuple[Rule, ...]:
+    if client:
+        from quarterdeck.conformance.client.judge import RULES
+
+        return RULES
+    from quarterdeck.conformance.server import running
+
+    return running.RULES
+
+
+def _program(argv: tuple[str, ...]) -> tuple[str, ...]:
+    """The command, if there is such a program. Raises: Failure."""
+    import shutil
+
+    if shutil.which(argv[0]) is None:
+        raise Failure(f"cannot run {argv[0]}: there is no such program; check the name and PATH", Exit.NOT_FOUND)
+    return argv
 
 
 def _endpoint(address: Address) -> str | None:

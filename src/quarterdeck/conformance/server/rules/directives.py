@@ -139,6 +139,26 @@ def directive_to_host(stage: Stage) -> None:
     host.ping()
 
 
+@RULES.check("7", CONSENT)
+def directives_in_turn(stage: Stage) -> None:
+    """A closed window is cleaned up in turn: `reap_panes`, then, once that is answered, `drain_pool_if_last`."""
+    host = stage.host()
+    host.done({"cmd": "report_background_service_enabled", "enabled": True})
+    host.done({"cmd": "report_window_opened", "label": "w", "kind": "subwindow", "parent_label": None})
+    host.send({"cmd": "report_window_closed", "label": "w", "id": "w"})
+    before = host.until(id="w")
+    sagas = [line["saga_id"] for line in before if line.get("event") == "saga_started"]
+    if not sagas:
+        raise NotApplicable("this launcher began no saga when a window was closed")
+    host.expect(kind="command", cmd="reap_panes", label="w", saga_id=sagas[0])
+    host.send({"cmd": "report_panes_reaped", "label": "w", "saga_id": sagas[0], "id": "r"})
+    host.until(id="r")
+    host.expect(kind="command", cmd="drain_pool_if_last", label="w", saga_id=sagas[0])
+    host.send({"cmd": "report_pool_drain_decision", "label": "w", "was_last": True, "saga_id": sagas[0], "id": "d"})
+    if "saga_completed" not in names(host.until(id="d")):
+        raise Breach("`saga_completed` when the last answer came", "none")
+
+
 def _quitting(stage: Stage) -> Talker:
     """Somebody who follows a launcher that quits and waits for its child."""
     talker = stage.connect()
