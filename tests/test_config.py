@@ -66,6 +66,7 @@ def test_blanks_around_key_and_value_do_no_harm_and_the_last_of_a_key_counts() -
         ("pid_check=maybe", "expected one of on, off"),
         ("roles=Proven", "expected one of claimed, proven"),
         ("loop=trio", "expected one of auto, asyncio, uvloop"),
+        ("loop=\udcfa", "expected UTF-8 text"),
     ],
 )
 def test_a_wrong_setting_is_refused_by_name(setting: str, said: str) -> None:

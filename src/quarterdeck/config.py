@@ -156,3 +156,5 @@ def _parsed(kind: type[Struct], name: str, key: str, text: str) -> Any:
         allowed = get_args(get_args(hint)[0]) if get_origin(get_args(hint)[0]) is Literal else ()
         expected = f"expected one of {', '.join(map(str, allowed))}" if allowed else str(error)
         raise ConfigError(f"--set {key}={text}: {expected[:1].lower()}{expected[1:]}") from error
+    except UnicodeEncodeError:  # a shell passes on any bytes
+        raise ConfigError(f"--set {key}={text}: expected UTF-8 text") from None

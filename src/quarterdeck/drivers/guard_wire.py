@@ -257,21 +257,26 @@ def guard_command(fd: int, *, cgroups: bool = True) -> list[str]:
 
 
 def _value(line: bytes, kinds: dict[str, Any]) -> Any:
-    members = json.loads(line)
-    if not isinstance(members, dict) or members.get("kind") not in kinds:
-        raise ValueError(f"not one of {', '.join(kinds)}: {line[:200]!r}")
-    kind = kinds[members["kind"]]
-    fields = {name: _tupled(members[name]) for name in kind._fields if name in members}
-    if kind is Hello:
-        fields["children"] = tuple(_living(child) for child in fields.get("children", ()))
     try:
+        members = json.loads(line)
+    except RecursionError:
+        raise ValueError(f"nested too deep: {line[:200]!r}") from None
+    name = members.get("kind") if isinstance(members, dict) else None
+    if not isinstance(name, str) or name not in kinds:
+        raise ValueError(f"not one of {', '.join(kinds)}: {line[:200]!r}")
+    return _made(kinds[name], members)
+
+
+def _made(kind: Any, members: Any) -> Any:
+    if not isinstance(members, dict):
+        raise ValueError(f"{kind.__name__}: expected an object")
+    fields = {name: _tupled(members[name]) for name in kind._fields if name in members}
+    try:
+        if kind is Hello:
+            fields["children"] = tuple(_made(Living, child) for child in fields.get("children", ()))
         return kind(**fields)
     except TypeError as error:
         raise ValueError(f"{kind.__name__}: {error}") from None
-
-
-def _living(members: dict[str, Any]) -> Living:
-    return Living(**{name: members[name] for name in Living._fields if name in members})
 
 
 def _tupled(value: Any) -> Any:
