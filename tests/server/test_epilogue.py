@@ -102,6 +102,20 @@ def test_a_run_that_ended_in_good_order_has_closed_them_itself(path: Path) -> No
         assert history.record().ending == "clean"
 
 
+def test_of_a_run_that_ended_in_good_order_only_the_end_is_read(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    tape = Tape(path, sagas=SAGAS)
+    for number in range(300):
+        tape.feed(promoted(f"w{number}"))
+    tape.feed(QuitSignalled("SIGTERM"), None, "launcher")
+    tape.feed(ShutdownFinished(), None, "launcher")
+    tape.close()
+    change(path, "UPDATE steps SET events = ? WHERE step = 3", b"")
+    journal = Journal.open(path, "normal", Retention(1 << 40, 1 << 50), lambda: "aside")
+    close_last_run(journal)
+    journal.close()
+    assert caplog.records == []
+
+
 def test_a_run_that_knew_no_sagas_is_left_as_it_is(path: Path) -> None:
     tape = Tape(path)
     tape.feed(promoted(), told=b'{"event":"saga_started","version":3,"saga_id":100,"name":"n"}\n')

@@ -25,6 +25,7 @@ from quarterdeck.wire.codec import decode_as, encode_lines
 
 log = logging.getLogger("quarterdeck.server")
 
+_DEAD: Final = b'"to":"dead"'
 BEGUN: Final = "saga_started"
 ENDED: Final = ("saga_completed", "saga_failed")
 
@@ -57,10 +58,12 @@ def _close(journal: Journal) -> None:
     if not runs or not head_of(runs[-1]).rules.sagas:
         return
     run = runs[-1]
+    rows = journal.reader.page(max(run.oldest_step, run.last_step), run.last_step)
+    if not rows or _DEAD in rows[0].events:  # it ended in good order, and so did they: the common case, and quick
+        return
     base = journal.reader.state_before(run, run.last_step)
     still_open = _open_sagas(journal.reader, run, base)
-    rows = journal.reader.page(max(run.oldest_step, run.last_step), run.last_step)
-    if not still_open or not rows:
+    if not still_open:
         return
     last = rows[0]
     version = max(last.version, base.version if base is not None else 0)  # what came behind the step may be lost
