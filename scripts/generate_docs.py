@@ -173,6 +173,12 @@ def processes_page() -> str:
         "### `[quarterdeck]`",
         "Every [setting](limits.md#settings), every [limit](limits.md#limits) in `[quarterdeck.limits]`, and:",
         _keys_table(DeckTable, without=Config.__struct_fields__),
+        "### `[slices]`",
+        _prose(
+            "The application's own [slices](slices.md): each key is a slice's name, its value the class as "
+            '`"module:CLASS"`. The module is looked for where Python looks, and in this file\'s folder. A launcher '
+            "takes a change of these up when it is started anew."
+        ),
     )
     return before + "\n\n".join([KEYS_NOTICE, *tables]) + "\n" + after[after.index("\n## ") :]
 

@@ -64,23 +64,27 @@ PURE = _names(
 NO_JSON = _names("msgspec.json")
 
 LAYERS = {
-    "__init__": Layer(_names("client config core errors schema")),
+    "__init__": Layer(_names("client config core errors schema slices")),
     "__main__": Layer(_names("ui.cli errors")),
     "version": Layer(stdlib=_names("__future__")),
     "errors": Layer(),
     "schema": Layer(_names("errors"), _names("msgspec"), never=NO_JSON),
     "config": Layer(_names("errors schema"), _names("msgspec platformdirs"), never=NO_JSON),
     "deckfile": Layer(_names("errors schema config"), _names("msgspec"), never=NO_JSON),
-    "core": Layer(_names("schema errors"), _names("msgspec"), PURE, never=NO_JSON),
+    # What an application derives from, and what is checked of it: pure, and known to the launcher and to clients.
+    "slices": Layer(_names("errors schema"), _names("msgspec"), PURE, never=NO_JSON),
+    "core": Layer(_names("schema errors slices"), _names("msgspec"), PURE, never=NO_JSON),
     "wire": Layer(_names("schema errors"), _names("msgspec"), never=NO_JSON | _names("asyncio socket")),
     "log": Layer(_names("errors")),
     "transport": Layer(_names("errors config"), _names("platformdirs psutil uvloop")),
     "drivers": Layer(
         _names("core.step schema errors"), _names("msgspec psutil structlog xcffib"), never=NO_JSON, siblings=False
     ),
-    "client": Layer(_names("schema wire transport errors core.mirror"), _names("msgspec psutil uvloop"), never=NO_JSON),
+    "client": Layer(
+        _names("schema wire transport errors slices core.mirror"), _names("msgspec psutil uvloop"), never=NO_JSON
+    ),
     "server": Layer(
-        _names("errors schema config deckfile core wire log transport drivers"),
+        _names("errors schema config deckfile slices core wire log transport drivers"),
         _names("msgspec platformdirs prometheus_client psutil structlog uvloop"),
         never=NO_JSON,
     ),
@@ -93,11 +97,13 @@ LAYERS = {
     # client under check, and what its stream folds to, is the core's: that is what the protocol means.
     "conformance": Layer(_names("schema transport errors core"), _names("msgspec"), never=NO_JSON),
     "ui": Layer(
-        _names("client conformance schema errors config deckfile"),
+        _names("client conformance schema errors config deckfile slices"),
         _names("click msgspec platformdirs psutil rich starlette structlog textual uvicorn uvloop"),
     ),
-    # Shipped for an application's own tests: it drives the reducer as the server does.
-    "testing": Layer(_names("core schema errors wire"), _names("msgspec"), never=NO_JSON),
+    # What ships for an application's own tests: the core, played without a launcher.
+    "testing": Layer(
+        _names("schema errors slices core wire drivers.fake"), _names("hypothesis msgspec"), never=NO_JSON
+    ),
     "bridges": Layer(_names("client schema errors config"), _names("click msgspec nats structlog uvloop")),
 }
 
@@ -126,6 +132,7 @@ FILES = {
         )
     ),
     "ui/looking_back.py": FileRule(lazily=_names("server.history")),
+    "ui/slicing.py": FileRule(lazily=_names("server.loading")),
 }
 
 # One driver, several files: they may import each other and what all witnesses share, but no other driver.

@@ -33,7 +33,10 @@ if TYPE_CHECKING:
         Timeout,
         Unsupported,
     )
+    from quarterdeck.schema.commands import SliceCommand
+    from quarterdeck.schema.events import SliceEvent
     from quarterdeck.schema.replies import SagaDirective
+    from quarterdeck.slices.slice import Refusal, Sender, Slice, SliceContext
     from quarterdeck.version import __version__
 
 _HOMES: Final = {
@@ -52,6 +55,12 @@ _HOMES: Final = {
     "SagaContext": "quarterdeck.core.saga",
     "SagaDirective": "quarterdeck.schema.replies",
     "Wait": "quarterdeck.core.saga",
+    "Refusal": "quarterdeck.slices.slice",
+    "Sender": "quarterdeck.slices.slice",
+    "Slice": "quarterdeck.slices.slice",
+    "SliceCommand": "quarterdeck.schema.commands",
+    "SliceContext": "quarterdeck.slices.slice",
+    "SliceEvent": "quarterdeck.schema.events",
     "__version__": "quarterdeck.version",
 }
 """Where a name is; every other one is an exception."""
@@ -78,11 +87,17 @@ __all__ = [
     "NoLauncher",
     "ProtocolError",
     "QuarterdeckError",
+    "Refusal",
     "RemoteProtocolError",
     "RunChanged",
     "Saga",
     "SagaContext",
     "SagaDirective",
+    "Sender",
+    "Slice",
+    "SliceCommand",
+    "SliceContext",
+    "SliceEvent",
     "Timeout",
     "Unsupported",
     "Wait",

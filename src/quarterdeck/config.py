@@ -46,6 +46,10 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     closed_handles: Annotated[Count, "handles of closed windows remembered; beyond, the oldest is forgotten"] = 1_024
     promotions: Annotated[Count, "promoted labels remembered until they open; beyond, the oldest is forgotten"] = 1_024
     sagas: Annotated[Count, "open sagas; one more fails as soon as it began"] = 1_024
+    slices: Annotated[Count, "slices of the application's; more are refused at the start"] = 16
+    slice_state_bytes: Annotated[Bytes, "the state of one slice, encoded"] = 1_048_576
+    slice_event_bytes: Annotated[Bytes, "one event of a slice, encoded"] = 65_536
+    slice_events: Annotated[Count, "events that a slice tells by one command, event or tick"] = 1_024
     journal_bytes: Annotated[Bytes, "the journal's file; beyond, the oldest steps are dropped"] = 536_870_912
     journal_days: Annotated[Annotated[float, Meta(gt=0)], "days that the journal keeps; older steps are dropped"] = 30.0
     journal_waiting_bytes: Annotated[

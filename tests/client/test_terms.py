@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ def test_what_is_left_out_is_filled_in() -> None:
 
 
 @pytest.mark.parametrize("argument", [{"timeout_s": 0}, {"timeout_s": float("nan")}, {"queue_max": 0}])
-def test_what_cannot_be_is_refused_by_name(argument: dict[str, float]) -> None:
+def test_what_cannot_be_is_refused_by_name(argument: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=next(iter(argument))):
         terms_from(pid=None, version=None, events=(), **argument)
 

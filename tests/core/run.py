@@ -10,7 +10,7 @@ from quarterdeck.core.snapshot import snapshot
 from quarterdeck.core.state import Rules, State
 from quarterdeck.core.step import Context, Input, Source, Step, SyntheticGoodbye
 from quarterdeck.schema.commands import Goodbye, Publish, Register, ReportStatus
-from quarterdeck.schema.events import StreamEvent
+from quarterdeck.schema.events import AnyEvent
 from quarterdeck.schema.replies import Snapshot
 from quarterdeck.schema.types import ProcessKind
 from quarterdeck.wire.codec import encode_line
@@ -23,7 +23,7 @@ class Run:
 
     def __init__(self, exited_processes_max: int = 256) -> None:
         self.state = State(Rules(exited_processes_max))
-        self.told: list[StreamEvent] = []
+        self.told: list[AnyEvent] = []
         self._seconds = 0
 
     def feed(self, value: Input, pid: int | None = None, source: Source = "client") -> Step:

@@ -18,7 +18,10 @@ from quarterdeck.core.saga import name_of
 from quarterdeck.core.state import Child, ChildPlan, ClosedHandle, Handle, OpenSaga, Process, Rules, State, Window
 from quarterdeck.schema.commands import ReportStatus
 from quarterdeck.schema.types import Rect
+from quarterdeck.server.slicing import loaded_of
+from quarterdeck.slices.values import seal
 from tests.core.world import World
+from tests.slices.samples import Held, Job, Jobs
 
 U64 = 2**64 - 1
 SAGAS = tuple(BUILTIN_SAGAS)
@@ -33,6 +36,7 @@ Ordered = tuple[object, ...] | OrderedDict[object, object]
 UNORDERED = ("processes", "windows", "owned", "unoffered", "backend_ids", "handles", "hinted")
 
 
+LOADED = loaded_of((Jobs,))
 FIRST = Path(__file__).parent.parent / "golden" / "frozen" / "v1-checkpoint.json"
 """The full state as the first version wrote it; it stays, for its journals are read for ever."""
 
@@ -40,7 +44,7 @@ FIRST = Path(__file__).parent.parent / "golden" / "frozen" / "v1-checkpoint.json
 def full() -> State:
     """A state in which every member is another than in a fresh one. No story leads here; that is what is carried."""
     rules = Rules(exited_processes_max=5, cannot_observe=("iconic",), journal="ok", saga_id_first=100, sagas=SAGAS)
-    state = State(rules)
+    state = State(rules, loaded=LOADED)
     state.version = 2**53 - 1
     state.lifecycle = "quitting"
     state.journal = "failing"
@@ -77,6 +81,7 @@ def full() -> State:
     cleanup = WindowCleanupCascade("ä", panes_reaped=True)
     state.sagas = {100: OpenSaga(100, cleanup, 12, 2), 105: OpenSaga(105, PoolRespawnOnPromote())}
     state.sagas_begun = 6
+    state.slices["jobs"] = seal(Held({"a": Job("a", 5, 9, 20)}, 2, ("t",)))
     return state
 
 
@@ -103,7 +108,7 @@ def encoded(state: State) -> bytes:
 
 def back(state: State) -> State:
     """The state as a journal would give it back."""
-    return thaw(_checkpoints.decode(encoded(state)))
+    return thaw(_checkpoints.decode(encoded(state)), loaded=state.loaded)
 
 
 def members(state: State) -> dict[str, object]:
@@ -122,8 +127,8 @@ def test_every_member_comes_back() -> None:
 
 
 def test_every_member_of_a_state_is_a_member_of_a_checkpoint() -> None:
-    follows_from_plans_and_rules = {"dependents", "saga_kinds"}
-    assert set(Checkpoint.__struct_fields__) == set(vars(State())) - follows_from_plans_and_rules
+    follows, code = {"dependents", "saga_kinds"}, {"loaded"}
+    assert set(Checkpoint.__struct_fields__) == set(vars(State())) - follows - code
 
 
 @pytest.mark.parametrize(
@@ -143,7 +148,7 @@ def test_a_row_has_the_members_of_what_it_freezes_in_their_order(
 
 
 def test_every_rule_is_carried() -> None:
-    rules = Rules(1, 2, 3, 4, 5, 6, 7, ("foreground", "iconic"), "failing", 8, 9, SAGAS)
+    rules = Rules(1, 2, 3, 4, 5, 6, 7, ("foreground", "iconic"), "failing", 8, 9, SAGAS, 10, 11, 12)
     for name in Rules.__struct_fields__:
         assert getattr(rules, name) != getattr(Rules(), name), f"{name} as it is by itself proves nothing"
     assert back(State(rules)).rules == rules
@@ -196,7 +201,7 @@ def test_a_fresh_state_comes_back() -> None:
 
 def test_it_is_the_same_however_often_it_is_made_or_thawed() -> None:
     state = full()
-    assert freeze(state) == freeze(state) == freeze(thaw(freeze(state))) == freeze(back(state))
+    assert freeze(state) == freeze(state) == freeze(thaw(freeze(state), loaded=LOADED)) == freeze(back(state))
     assert encoded(state) == encoded(full()) == encoded(back(back(state)))
 
 
@@ -284,7 +289,7 @@ def test_freezing_leaves_the_state_as_it_is_and_shares_nothing_with_it_that_chan
 
 def test_two_thawed_ones_go_their_own_ways() -> None:
     frozen = freeze(full())
-    one, other = thaw(frozen), thaw(frozen)
+    one, other = thaw(frozen, loaded=LOADED), thaw(frozen, loaded=LOADED)
     one.windows["b"].told.clear()
     one.handles[U64].visible = False
     one.pending.popitem()
@@ -335,7 +340,7 @@ def test_one_of_a_later_version_is_read_without_what_is_not_known() -> None:
 def test_one_of_an_earlier_version_is_read_with_the_default_of_what_it_lacks() -> None:
     later = msgspec.json.decode(encoded(full()), type=Later)
     assert later.more == 7
-    assert members(thaw(later)) == members(full())
+    assert members(thaw(later, loaded=LOADED)) == members(full())
 
 
 @pytest.mark.parametrize("name", [field.name for field in msgspec.structs.fields(Checkpoint) if field.required])

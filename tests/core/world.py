@@ -6,7 +6,7 @@ from quarterdeck.core.reducer import reduce
 from quarterdeck.core.state import Rules, State
 from quarterdeck.core.step import Context, Input, Refused, Source, Step, SyntheticGoodbye, Tick
 from quarterdeck.schema import commands as c
-from quarterdeck.schema.events import StreamEvent, name_of
+from quarterdeck.schema.events import AnyEvent, name_of
 from quarterdeck.schema.types import Rect
 
 SCREEN = Rect(0, 0, 1000, 1000)
@@ -22,7 +22,7 @@ class World:
         self.step = Step()
         self.host_comes()
 
-    def feed(self, value: Input, source: Source = "client", pid: int | None = 1) -> list[StreamEvent]:
+    def feed(self, value: Input, source: Source = "client", pid: int | None = 1) -> list[AnyEvent]:
         """What one input tells."""
         self.step = reduce(self.state, value, Context("now", self.now_ms, source, 1, pid, None, 0))
         return self.step.events
@@ -32,34 +32,34 @@ class World:
         self.now_ms = now_ms
         return self
 
-    def tick(self) -> list[StreamEvent]:
+    def tick(self) -> list[AnyEvent]:
         return self.feed(Tick(), "clock", None)
 
-    def host_comes(self) -> list[StreamEvent]:
+    def host_comes(self) -> list[AnyEvent]:
         return self.feed(c.Register(kind="host", pid=1, version="1"))
 
-    def host_vanishes(self) -> list[StreamEvent]:
+    def host_vanishes(self) -> list[AnyEvent]:
         return self.feed(SyntheticGoodbye("disconnected"), "launcher")
 
-    def open(self, label: str) -> list[StreamEvent]:
+    def open(self, label: str) -> list[AnyEvent]:
         return self.feed(c.ReportWindowOpened(label=label, kind="full_instance", parent_label=None))
 
-    def close(self, label: str) -> list[StreamEvent]:
+    def close(self, label: str) -> list[AnyEvent]:
         return self.feed(c.ReportWindowClosed(label=label))
 
-    def hwnd(self, hwnd: int, hint: str | None = None, source: Source = "client") -> list[StreamEvent]:
+    def hwnd(self, hwnd: int, hint: str | None = None, source: Source = "client") -> list[AnyEvent]:
         return self.feed(c.ReportHwndOpened(hwnd=hwnd, class_name="", title="", label_hint=hint), source)
 
-    def dead(self, hwnd: int, source: Source = "client") -> list[StreamEvent]:
+    def dead(self, hwnd: int, source: Source = "client") -> list[AnyEvent]:
         return self.feed(c.ReportHwndDestroyed(hwnd=hwnd), source)
 
-    def show(self, hwnd: int, visible: bool = True) -> list[StreamEvent]:
+    def show(self, hwnd: int, visible: bool = True) -> list[AnyEvent]:
         return self.feed(c.ReportHwndVisibilityChanged(hwnd=hwnd, visible=visible))
 
-    def move(self, hwnd: int, rect: Rect) -> list[StreamEvent]:
+    def move(self, hwnd: int, rect: Rect) -> list[AnyEvent]:
         return self.feed(c.ReportHwndPositionChanged(hwnd=hwnd, rect=rect))
 
-    def screens(self, *rects: Rect) -> list[StreamEvent]:
+    def screens(self, *rects: Rect) -> list[AnyEvent]:
         return self.feed(c.ReportMonitorTopologyChanged(rects=rects))
 
     def refused(self) -> str | None:
@@ -67,7 +67,7 @@ class World:
         return self.step.reply.code if isinstance(self.step.reply, Refused) else None
 
 
-def names(events: list[StreamEvent]) -> list[str]:
+def names(events: list[AnyEvent]) -> list[str]:
     """The events' names, those of drift by their kind."""
     return [
         getattr(event, "kind", "") if name_of(event) == "hwnd_drift_detected" else name_of(event) for event in events

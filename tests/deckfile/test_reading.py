@@ -418,3 +418,29 @@ def test_the_defaults_of_the_file_and_of_a_spec_are_the_same(folder: Path) -> No
 @pytest.mark.parametrize("table", [DeckTable, ProcessTable, ReadyTable])
 def test_every_key_says_what_it_is(table: type[msgspec.Struct]) -> None:
     assert all(key.what and not key.what.endswith(".") for key in keys_of(table).values())
+
+
+# --- slices
+
+
+def test_slices_are_named_by_their_classes(folder: Path) -> None:
+    deck = read(folder, PLAIN + '[slices]\ncounter = "app.counter:Counter"\njobs = "jobs:Outer.Jobs"\n')
+    assert deck.slices == {"counter": "app.counter:Counter", "jobs": "jobs:Outer.Jobs"}
+    assert read(folder, PLAIN).slices == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("slices = 7\n" + PLAIN, 'slices: expected a table of NAME = "module:CLASS", found 7'),
+        (PLAIN + "[slices]\na = 7\n", 'slices.a: expected a class as "module:CLASS", found 7'),
+        (PLAIN + '[slices]\na = "a.b"\n', 'slices.a: expected a class as "module:CLASS", found "a.b"'),
+        (PLAIN + '[slices]\na = "a/b:C"\n', 'slices.a: expected a class as "module:CLASS", found "a/b:C"'),
+        (
+            PLAIN + '[slices]\n"A-b" = "a:B"\n',
+            "slices.A-b: expected a name of 1 to 32 small letters, digits and _, beginning with a letter",
+        ),
+    ],
+)
+def test_what_names_no_class_is_told(folder: Path, text: str, said: str) -> None:
+    assert fault(folder, text) == said

@@ -43,7 +43,7 @@ ENDS = ("deadline", "host gone", "launcher quits", "launcher restarted", "limit 
 ELSEWHERE = (e.ProcessSpawned, e.ProcessExited, e.ProcessStatusChanged, e.LifecyclePhaseChanged)
 """What the plain rules leave out."""
 
-_events: msgspec.json.Decoder[e.StreamEvent] = msgspec.json.Decoder(e.StreamEvent)
+_events: msgspec.json.Decoder[e.AnyEvent] = msgspec.json.Decoder(e.AnyEvent)
 
 
 class Checked:
@@ -113,7 +113,7 @@ class Checked:
         assert self._pool == self.state.pool
         assert set(self._begun) - self._ended == set(self.state.sagas)
 
-    def _pair(self, event: e.StreamEvent) -> None:
+    def _pair(self, event: e.AnyEvent) -> None:
         """Every opening has its closing, and nothing closes that did not open; repeats belong to the pair."""
         match event:
             case e.WindowOpened(label=label):
@@ -142,7 +142,7 @@ class Checked:
                 assert saga_id not in self._ended, "a saga ends once"
                 self._ended.add(saga_id)
 
-    def _judge(self, event: e.StreamEvent, view: Snapshot) -> None:
+    def _judge(self, event: e.AnyEvent, view: Snapshot) -> None:
         """Told once per window, not of orphaned ones; only a real change is told."""
         if isinstance(event, e.HwndDriftDetected) and event.kind in ONCE:
             label = event.label or ""
@@ -199,7 +199,7 @@ class Checked:
         assert moved in (0, 1) or (before.lifecycle, view.lifecycle) == ("starting", "quitting")
 
 
-def plainly(event: e.StreamEvent) -> tuple[object, ...]:
+def plainly(event: e.AnyEvent) -> tuple[object, ...]:
     """An event's name and members, without version and detail."""
     members = msgspec.structs.asdict(event)
     return (e.name_of(event), *(value for name, value in members.items() if name not in ("version", "detail")))
@@ -214,7 +214,7 @@ def asked(step: Step) -> list[tuple[object, ...]]:
     ]
 
 
-def rank(event: e.StreamEvent, step: Step) -> int:
+def rank(event: e.AnyEvent, step: Step) -> int:
     """Where an event stands in a step (semantics, "Order within a step")."""
     if isinstance(event, e.WindowObserved):
         return 1

@@ -47,7 +47,7 @@ def test_a_name_that_is_no_event_does_not_fit(name: str) -> None:
 
 def test_the_launchers_own_events_are_known() -> None:
     for name in EVENT_NAMES:
-        assert interest_of(Subscribe(events=(name,)), "").names == frozenset({name})
+        assert interest_of(Subscribe(events=(name,)), "", EVENT_NAMES).names == frozenset({name})
 
 
 @pytest.mark.parametrize(

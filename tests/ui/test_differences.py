@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
-from msgspec.structs import replace
+from msgspec import Struct
+from msgspec.structs import asdict, replace
 
 from quarterdeck.core.snapshot import snapshot
 from quarterdeck.core.state import State
 from quarterdeck.schema.replies import Snapshot
 from quarterdeck.schema.types import ChildRow, ProcessRow, Rect, WindowRow
+from quarterdeck.schema.vocabulary import snapshot_type
 from quarterdeck.ui.differences import NOUNS, UNCOMPARED, differences, encoded, line_of
+from tests.slices.samples import Held, Job
 
 EMPTY = snapshot(State(), "run")
 WINDOW = WindowRow("a", "full_instance", None, None, False, False, None, False, False)
@@ -78,3 +82,43 @@ def test_as_json_a_change_has_what_it_was_and_what_it_is() -> None:
 
 def test_every_table_that_is_called_by_another_name_is_one() -> None:
     assert set(NOUNS) | UNCOMPARED <= set(Snapshot.__struct_fields__)
+
+
+class Tabs(Struct, frozen=True):
+    """A state with rows in an order, and texts."""
+
+    tabs: tuple[Job, ...] = ()
+    names: tuple[str, ...] = ()
+
+
+def with_slices(**held: Any) -> Snapshot:
+    kind = snapshot_type(tuple((name, type(value)) for name, value in held.items()))
+    return kind(**asdict(EMPTY), **held)
+
+
+def test_what_a_slice_holds_is_compared_member_by_member() -> None:
+    old = with_slices(jobs=Held({"a": Job("a", 5), "b": Job("b", 5)}, 1))
+    new = with_slices(jobs=Held({"b": Job("b", 5, 42), "c": Job("c", 7)}, 2, ("t",)))
+    assert lines(old, old) == []
+    assert lines(old, new) == [
+        "- jobs.jobs a: ms 5",
+        "~ jobs.jobs b: pid - → 42",
+        "+ jobs.jobs c: ms 7",
+        "~ jobs.done: 1 → 2",
+        '~ jobs.noticed: none → ["t"]',
+    ]
+
+
+def test_the_order_of_a_slices_rows_is_told_too() -> None:
+    a, b = Job("a", 1), Job("b", 1)
+    assert lines(with_slices(tabs=Tabs((a, b))), with_slices(tabs=Tabs((b, a)))) == [
+        '~ order of tabs.tabs: ["a","b"] → ["b","a"]'
+    ]
+    twice = lines(with_slices(tabs=Tabs((a,))), with_slices(tabs=Tabs((a, a))))
+    assert len(twice) == 1
+    assert twice[0].startswith("~ tabs.tabs: [")
+
+
+def test_a_slice_that_one_side_lacks_is_told_whole() -> None:
+    assert lines(EMPTY, with_slices(tabs=Tabs())) == ["+ tabs: tabs none, names none"]
+    assert lines(with_slices(tabs=Tabs()), EMPTY) == ["- tabs: tabs none, names none"]

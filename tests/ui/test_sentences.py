@@ -12,6 +12,7 @@ from quarterdeck.schema import events as e
 from quarterdeck.schema.replies import Lagged, Snapshot
 from quarterdeck.schema.types import Rect
 from quarterdeck.ui import sentences
+from tests.slices.samples import Queued, Returned
 
 SAYS: list[tuple[e.StreamEvent, str]] = [
     (e.ProcessSpawned(1, 123, "srv", "1.2", "indexer", "t"), "pid 123 (srv indexer) registered, version 1.2"),
@@ -119,3 +120,19 @@ def test_the_table_has_no_row_too_many() -> None:
 def test_what_broke_is_red_and_who_leaves_in_order_is_not() -> None:
     assert sentences.colour(e.ProcessExited(2, 1, -1, "disconnected", True)) == "red"
     assert sentences.colour(e.ProcessExited(2, 1, 0, "goodbye", False)) != "red"
+
+
+def test_a_slices_event_says_what_it_says_itself_or_its_members() -> None:
+    assert sentences.sentence(Returned("a", "its time is\nover")) == "job a waits again: its time is\\nover"
+    assert sentences.sentence(Queued("a", 5, version=3)) == 'jobs_queued {"job":"a","ms":5}'
+    assert sentences.numbered(Queued("a", 5, version=3)).startswith("     3  ")
+    assert sentences.name_of(Queued("a", 5)) == "jobs_queued"
+    assert sentences.colour(Queued("a", 5)) == "default"
+
+
+def test_a_sentence_that_breaks_down_is_not_worth_the_line() -> None:
+    class Breaks(e.SliceEvent, tag="jobs_breaks", frozen=True):
+        def sentence(self) -> str:
+            raise ValueError
+
+    assert sentences.sentence(Breaks()) == "jobs_breaks {}"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec import Raw
 
-from quarterdeck.schema.commands import COMMAND_NAMES, Command, GetEvents, Ping, Publish, Register, Subscribe
+from quarterdeck.schema.commands import COMMAND_NAMES, AnyCommand, GetEvents, Ping, Publish, Register, Subscribe
 from quarterdeck.schema.events import Published
 from quarterdeck.schema.replies import DIRECTIVE_NAMES, Ack, Pong, Shutdown
 from quarterdeck.wire.codec import CommandDecoder, LauncherDecoder, Malformed, Unknown, compact, encode_line
@@ -16,7 +16,7 @@ DECODER = CommandDecoder()
 RECT = b'{"left":0,"top":0,"right":1,"bottom":1}'
 
 
-def one(line: bytes) -> Command | Malformed:
+def one(line: bytes) -> AnyCommand | Malformed:
     """What a line decodes to, alone and among others alike."""
     (value,) = DECODER.decode(line + b"\n")
     other = b'{"cmd":"goodbye"}\n'

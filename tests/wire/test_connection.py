@@ -10,7 +10,7 @@ from quarterdeck.errors import LocalProtocolError, RemoteProtocolError
 from quarterdeck.schema.commands import (
     COMMAND_NAMES,
     QUERY_NAMES,
-    Command,
+    AnyCommand,
     Goodbye,
     Ping,
     Publish,
@@ -41,10 +41,10 @@ def connection(phase: Phase = Phase.NEW, bounds: Bounds = BOUNDS) -> ServerConne
     return end
 
 
-def say(end: ServerConnection, received: bytes) -> list[Command | Refusal]:
+def say(end: ServerConnection, received: bytes) -> list[AnyCommand | Refusal]:
     """What becomes of each line of these bytes."""
     end.receive(received)
-    verdicts: list[Command | Refusal] = []
+    verdicts: list[AnyCommand | Refusal] = []
     while end.waiting:
         verdicts.extend(end.admit(value) for value in end.take())
     return verdicts

@@ -11,7 +11,7 @@ import asyncio
 import os
 from collections.abc import Generator, Sequence
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from quarterdeck.client.aio_commands import AsyncCommands
 from quarterdeck.client.aio_events import Events, wake
@@ -23,10 +23,13 @@ from quarterdeck.client.front import GOODBYE_S, Front, expect, find_endpoint, te
 from quarterdeck.client.session import Phase
 from quarterdeck.client.terms import Terms
 from quarterdeck.errors import ConnectionLost, NoLauncher, QuarterdeckError, Timeout
-from quarterdeck.schema.commands import Command, name_of
+from quarterdeck.schema.commands import AnyCommand, name_of
 from quarterdeck.schema.replies import Directive, Reply
 from quarterdeck.schema.types import ProcessKind, Slow
 from quarterdeck.wire.codec import Unknown
+
+if TYPE_CHECKING:
+    from quarterdeck.slices.slice import Slice
 
 R = TypeVar("R")
 
@@ -48,6 +51,7 @@ def connect(
     reconnect: bool = True,
     timeout_s: float | None = 10.0,
     queue_max: int = 65_536,
+    slices: Sequence[type[Slice[Any]]] = (),
 ) -> Connecting:
     """Make a client: with `async with` as a context manager, or with `await`.
 
@@ -57,8 +61,9 @@ def connect(
     section 8). `mirror` keeps a copy of the launcher's state, and so subscribes to everything. With `reconnect` the
     client comes back after every end of the connection, else it ends with it. `timeout_s` bounds the registration and
     each answer, None waits for ever. `queue_max` bounds what waits in one iterator; beyond it the oldest is dropped,
-    which `Lagged` tells. Raises: NoLauncher where nobody listens, CommandRefused where the registration is refused,
-    Timeout, ConnectionLost, EndpointRefused, ConfigError.
+    which `Lagged` tells. `slices` are those of the application's that the launcher runs: their events are then values
+    of their types, and the mirror holds what they hold; of others both are plain. Raises: NoLauncher where nobody
+    listens, CommandRefused where the registration is refused, Timeout, ConnectionLost, EndpointRefused, ConfigError.
     """
     terms = terms_from(
         pid=pid,
@@ -72,6 +77,7 @@ def connect(
         reconnect=reconnect,
         timeout_s=timeout_s,
         queue_max=queue_max,
+        slices=slices,
     )
     return Connecting(Client(terms, find_endpoint(endpoint=endpoint, data_dir=data_dir)))
 
@@ -170,7 +176,7 @@ class Client(Front, AsyncCommands):
 
     # -- Commands ----------------------------------------------------------------------------------------------------
 
-    async def call(self, command: Command) -> Reply:
+    async def call(self, command: AnyCommand) -> Reply:
         """Send any command and wait for its reply. Cancelled, it only stops waiting: the command may be carried out.
 
         Raises: CommandRefused; Timeout; ConnectionLost where the connection ended before the reply came, so that the
@@ -182,7 +188,7 @@ class Client(Front, AsyncCommands):
         assert not isinstance(reply, bool), "a call with an id ends with a reply"
         return reply
 
-    async def send(self, command: Command) -> None:
+    async def send(self, command: AnyCommand) -> None:
         """Send a command without waiting for an answer; where it is refused, that is kept in `errors`.
 
         Raises: LocalProtocolError where it cannot be sent; Timeout where the launcher stayed away or took nothing.
@@ -214,7 +220,7 @@ class Client(Front, AsyncCommands):
         inbox = channel.open(globs)
         return Events(self, inbox, lambda: channel.close(inbox))
 
-    async def _ask(self, command: Command, kind: type[R]) -> R:
+    async def _ask(self, command: AnyCommand, kind: type[R]) -> R:
         return expect(await self.call(command), kind)
 
     async def _finish(self, call: Call) -> Reply | bool:
@@ -252,7 +258,7 @@ class Client(Front, AsyncCommands):
     def _until_writable(self) -> asyncio.Future[None] | None:
         return None if self._link is None else self._link.writable
 
-    def _late(self, command: Command) -> Timeout:
+    def _late(self, command: AnyCommand) -> Timeout:
         what = "no answer" if self.connected else "the launcher did not come back"
         return Timeout(f"{name_of(command)}: {what} within {self._session.terms.timeout_s:g} s")
 

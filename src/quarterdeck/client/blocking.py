@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from quarterdeck import transport
 from quarterdeck.client.backoff import Backoff
@@ -25,10 +25,13 @@ from quarterdeck.client.session import Phase
 from quarterdeck.client.shield import Shield
 from quarterdeck.client.terms import Terms
 from quarterdeck.errors import ConnectionLost, NoLauncher, QuarterdeckError, Timeout
-from quarterdeck.schema.commands import Command, name_of
+from quarterdeck.schema.commands import AnyCommand, name_of
 from quarterdeck.schema.replies import Directive, Reply
 from quarterdeck.schema.types import ProcessKind, Slow
 from quarterdeck.wire.codec import Unknown
+
+if TYPE_CHECKING:
+    from quarterdeck.slices.slice import Slice
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -49,6 +52,7 @@ def connect_blocking(
     reconnect: bool = True,
     timeout_s: float | None = 10.0,
     queue_max: int = 65_536,
+    slices: Sequence[type[Slice[Any]]] = (),
 ) -> BlockingClient:
     """Connect and register; as a context manager the client says goodbye at the end.
 
@@ -68,6 +72,7 @@ def connect_blocking(
         reconnect=reconnect,
         timeout_s=timeout_s,
         queue_max=queue_max,
+        slices=slices,
     )
     client = BlockingClient(terms, find_endpoint(endpoint=endpoint, data_dir=data_dir))
     client.open()
@@ -137,7 +142,7 @@ class BlockingClient(Front, BlockingCommands):
 
     # -- Commands ----------------------------------------------------------------------------------------------------
 
-    def call(self, command: Command) -> Reply:
+    def call(self, command: AnyCommand) -> Reply:
         """Send any command and wait for its reply.
 
         Raises: CommandRefused; Timeout; ConnectionLost where the connection ended before the reply came, so that the
@@ -150,7 +155,7 @@ class BlockingClient(Front, BlockingCommands):
         assert not isinstance(reply, bool), "a call with an id ends with a reply"
         return reply
 
-    def send(self, command: Command) -> None:
+    def send(self, command: AnyCommand) -> None:
         """Send a command without waiting for an answer; where it is refused, that is kept in `errors`.
 
         Raises: LocalProtocolError where it cannot be sent; Timeout where the launcher stayed away or took nothing.
@@ -194,7 +199,7 @@ class BlockingClient(Front, BlockingCommands):
         self._guard()
         return exchange(self, lines)
 
-    def _ask(self, command: Command, kind: type[R]) -> R:
+    def _ask(self, command: AnyCommand, kind: type[R]) -> R:
         return expect(self.call(command), kind)
 
     # -- Waiting -----------------------------------------------------------------------------------------------------
@@ -210,7 +215,7 @@ class BlockingClient(Front, BlockingCommands):
             if not call.done:
                 self._session.abandon(call)
 
-    def _late(self, command: Command) -> Timeout:
+    def _late(self, command: AnyCommand) -> Timeout:
         what = "no answer" if self.connected else "the launcher did not come back"
         return Timeout(f"{name_of(command)}: {what} within {self._session.terms.timeout_s:g} s")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from quarterdeck.errors import QuarterdeckError
-from quarterdeck.schema.commands import Command
+from quarterdeck.schema.commands import AnyCommand
 from quarterdeck.schema.replies import Reply
 
 
@@ -21,7 +21,7 @@ class Call:
 
     __slots__ = ("command", "id", "is_awaited", "line", "on_done", "outcome")
 
-    def __init__(self, command: Command, id: int | None, line: bytes) -> None:
+    def __init__(self, command: AnyCommand, id: int | None, line: bytes) -> None:
         self.command = command
         self.id = id
         self.line = line

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from quarterdeck.schema.events import StreamEvent
+from quarterdeck.schema.events import AnyEvent
 from quarterdeck.schema.replies import Lagged, Snapshot
 from quarterdeck.wire.codec import Unknown
 
@@ -30,5 +30,5 @@ class RunChanged(Struct, frozen=True):
     snapshot: Snapshot
 
 
-Told = StreamEvent | Unknown | Lagged | RunChanged
+Told = AnyEvent | Unknown | Lagged | RunChanged
 """What an iterator of events yields: events, those of names not known here, and the two notices of what was missed."""

@@ -14,7 +14,7 @@ from quarterdeck.client.cursor import Cursor, RunChanged, Told
 from quarterdeck.client.terms import Terms
 from quarterdeck.errors import RemoteProtocolError
 from quarterdeck.schema.commands import Subscribe, Subscription
-from quarterdeck.schema.events import StreamEvent
+from quarterdeck.schema.events import AnyEvent
 from quarterdeck.schema.replies import Bookmark, Lagged, Registered, Snapshot, Subscribed
 from quarterdeck.schema.types import Slow
 from quarterdeck.wire.codec import Unknown
@@ -33,6 +33,7 @@ class Follower:
         self.snapshot: Snapshot | None = None
         self.events: Channel[Told] = Channel(terms.queue_max)
         self.wants_snapshot = False  # the session is to ask for one
+        self._slices = terms.slices
         self._wants_mirror = terms.mirror
         self._is_stale = terms.mirror  # there is no mirror yet, or it has missed something
         self._patterns = terms.patterns
@@ -89,7 +90,7 @@ class Follower:
 
     # -- The stream --------------------------------------------------------------------------------------------------
 
-    def event(self, event: StreamEvent | Unknown, version: int) -> None:
+    def event(self, event: AnyEvent | Unknown, version: int) -> None:
         """Take the next stream event, unless it was taken before."""
         if version <= self._at:
             return
@@ -148,7 +149,7 @@ class Follower:
         if self._wants_mirror and not self._is_stale:
             self._is_stale = self.wants_snapshot = True
 
-    def _fold(self, mirror: Mirror, event: StreamEvent | Unknown) -> None:
+    def _fold(self, mirror: Mirror, event: AnyEvent | Unknown) -> None:
         try:
             if isinstance(event, Unknown):
                 mirror.pass_over(event.version or 0)
@@ -160,6 +161,6 @@ class Follower:
     def _start_mirror(self, start: Snapshot) -> None:
         from quarterdeck.core.mirror import Mirror  # here: most clients have none, and it costs their start
 
-        self.mirror = Mirror(start)
+        self.mirror = Mirror(start, self._slices)
         self._is_stale = False
         self.wants_snapshot = False

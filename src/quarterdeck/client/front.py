@@ -10,7 +10,7 @@ from quarterdeck.client.cursor import Cursor
 from quarterdeck.client.session import Phase, Session
 from quarterdeck.client.terms import Terms
 from quarterdeck.errors import LocalProtocolError, RemoteProtocolError
-from quarterdeck.schema.events import StreamEvent
+from quarterdeck.schema.events import AnyEvent
 from quarterdeck.schema.replies import Error, Registered, Snapshot
 from quarterdeck.transport import endpoint as endpoints
 from quarterdeck.wire.codec import Unknown
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections import deque
 
     from quarterdeck.core.mirror import Mirror
+    from quarterdeck.slices.slice import Slice
 
 R = TypeVar("R")
 
@@ -88,7 +89,7 @@ class Front:
         """The last 64 refusals that no call waited for, the newest last."""
         return self._session.errors
 
-    def decode(self, line: bytes) -> StreamEvent | Unknown:
+    def decode(self, line: bytes) -> AnyEvent | Unknown:
         """One of an `event_list`'s events as a value. Raises: RemoteProtocolError where it is none."""
         return self._session.decode(bytes(line))
 
@@ -122,6 +123,7 @@ def terms_from(
     pid: int | None,
     version: str | None,
     events: Sequence[str],
+    slices: Sequence[type[Slice[Any]]] = (),
     **rest: Any,
 ) -> Terms:
     """The arguments of a connect as terms, what was left out filled in. Raises: ConfigError naming the argument."""
@@ -132,6 +134,7 @@ def terms_from(
         pid=os.getpid() if pid is None else pid,
         version=f"quarterdeck-python/{__version__}" if version is None else version,
         events=patterns_of(events),
+        slices=tuple(slices),
         **rest,
     )
 

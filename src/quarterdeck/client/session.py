@@ -24,10 +24,17 @@ from quarterdeck.client.finite import check_finite
 from quarterdeck.client.follower import Follower
 from quarterdeck.client.reports import Reports
 from quarterdeck.client.terms import Terms
-from quarterdeck.errors import CommandRefused, ConnectionLost, LocalProtocolError, QuarterdeckError, RemoteProtocolError
+from quarterdeck.errors import (
+    CommandRefused,
+    ConfigError,
+    ConnectionLost,
+    LocalProtocolError,
+    QuarterdeckError,
+    RemoteProtocolError,
+)
 from quarterdeck.schema import replies as r
 from quarterdeck.schema.commands import (
-    Command,
+    AnyCommand,
     GetEvents,
     GetSnapshot,
     Goodbye,
@@ -38,7 +45,7 @@ from quarterdeck.schema.commands import (
     Subscribe,
     name_of,
 )
-from quarterdeck.schema.events import StreamEvent
+from quarterdeck.schema.events import AnyEvent
 from quarterdeck.schema.types import Slow
 from quarterdeck.wire.codec import LauncherDecoder, Unknown
 from quarterdeck.wire.connection import ClientConnection
@@ -74,7 +81,7 @@ class Session:
         self.directives: Channel[r.Directive | Unknown] = Channel(terms.queue_max)
         self._calls = Calls()
         self._reports = Reports()
-        self._decoder = LauncherDecoder()
+        self._decoder = LauncherDecoder(terms.vocabulary())
         self._wire = ClientConnection(self._decoder)
         self._outgoing: list[bytes] = []
         self.outgoing_bytes = 0
@@ -136,14 +143,14 @@ class Session:
         else:
             self.end(self._refusal() or error)
 
-    def ask(self, command: Command) -> Call:
+    def ask(self, command: AnyCommand) -> Call:
         """Send a command, now or as soon as there is a connection; its outcome is the reply.
 
         Raises: LocalProtocolError where it cannot be sent, or the client is closed; else why the client ended.
         """
         return self._send(command, self._calls.allot_id())
 
-    def tell(self, command: Command) -> Call:
+    def tell(self, command: AnyCommand) -> Call:
         """Send a command without an id: no answer is awaited. Raises: as `ask`, and where it needs its reply."""
         if isinstance(command, Subscribe):
             raise LocalProtocolError("subscribe: its reply says where the stream goes on, so it must be awaited")
@@ -172,14 +179,14 @@ class Session:
         self.follower.events.wake()
         self.directives.wake()
 
-    def decode(self, line: bytes) -> StreamEvent | Unknown:
+    def decode(self, line: bytes) -> AnyEvent | Unknown:
         """A stream event of an `event_list` as a value. Raises: RemoteProtocolError where it is none."""
         value = self.value_of(line)
-        if type(value) in _RULES and not isinstance(value, Unknown):
+        if (type(value) in _RULES and not isinstance(value, Unknown)) or isinstance(value, r.Snapshot):
             raise RemoteProtocolError(f"not an event: {line[:100]!r}")
-        return cast(StreamEvent | Unknown, value)
+        return cast(AnyEvent | Unknown, value)
 
-    def value_of(self, line: bytes) -> StreamEvent | r.Reply | r.Directive | Unknown:
+    def value_of(self, line: bytes) -> AnyEvent | r.Reply | r.Directive | Unknown:
         """A line of the launcher as a value. Raises: RemoteProtocolError where it is none."""
         try:
             return self._decoder.decode(line)
@@ -221,7 +228,7 @@ class Session:
             return
         self._write(line)
 
-    def _send(self, command: Command, id: int | None) -> Call:
+    def _send(self, command: AnyCommand, id: int | None) -> Call:
         self._check(command)
         call = Call(command, id, self._wire.send(replace(command, id=id)))
         if self.phase is Phase.READY:
@@ -242,7 +249,7 @@ class Session:
         self._outgoing.clear()
         self.outgoing_bytes = 0
 
-    def _check(self, command: Command) -> None:
+    def _check(self, command: AnyCommand) -> None:
         if self.phase is Phase.LEAVING or (self.ended and self.error is None):
             raise LocalProtocolError(f"{name_of(command)}: the client is closed")
         if self.error is not None:
@@ -262,7 +269,7 @@ class Session:
             self.follower.wants_snapshot = False
             self._put(self._own(GetSnapshot()))
 
-    def _own(self, command: Command) -> Call:
+    def _own(self, command: AnyCommand) -> Call:
         """A call of the session itself: nobody waits, a refusal is kept with the errors."""
         id = self._calls.allot_id()
         call = Call(command, id, self._wire.send(replace(command, id=id)))
@@ -271,12 +278,14 @@ class Session:
 
     # -- Incoming ----------------------------------------------------------------------------------------------------
 
-    def _take(self, value: StreamEvent | r.Reply | r.Directive | Unknown) -> None:
+    def _take(self, value: AnyEvent | r.Reply | r.Directive | Unknown) -> None:
         if self.ended or self.hang_up:
             return
         rule = _RULES.get(type(value))
         if rule is not None:
             rule(self, value)
+        elif isinstance(value, r.Snapshot):  # with members of slices, and so of a type of its own
+            self._on_snapshot(value)
         else:
             event: Any = value
             self.follower.event(event, event.version)
@@ -298,6 +307,16 @@ class Session:
         self._wire.limit_lines(reply.max_line_bytes)
         self.follower.registered(reply)
         self.welcome = reply
+        self._check_slices(reply.slices)
+
+    def _check_slices(self, running: dict[str, int]) -> None:
+        """The slices that we were given are those that the launcher runs; else we would fold what we do not know."""
+        for kind in self.terms.slices:
+            version = running.get(kind.name)
+            if version != kind.version:
+                runs = "does not run it" if version is None else f"runs its version {version}"
+                self.end(ConfigError(f"slice {kind.name}, version {kind.version}: the launcher {runs}"))
+                return
 
     def _on_subscribed(self, reply: r.Subscribed) -> None:
         call = self._calls.answered(reply.id)

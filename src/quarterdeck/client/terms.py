@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
@@ -10,6 +11,10 @@ from quarterdeck.client.cursor import Cursor
 from quarterdeck.errors import ConfigError
 from quarterdeck.schema.commands import Register, Subscription
 from quarterdeck.schema.types import ProcessKind, Slow
+from quarterdeck.schema.vocabulary import PROTOCOL, Vocabulary
+
+if TYPE_CHECKING:
+    from quarterdeck.slices.slice import Slice
 
 NOTHING = ("none*",)
 """The pattern of a client that wants no events: no event's name begins like this."""
@@ -29,6 +34,7 @@ class Terms(Struct, frozen=True, kw_only=True):
     reconnect: bool = True
     timeout_s: float | None = 10.0
     queue_max: int = 65_536
+    slices: tuple[type[Slice[Any]], ...] = ()
 
     def __post_init__(self) -> None:
         """Check what the launcher cannot. Raises: ConfigError naming the argument."""
@@ -41,6 +47,14 @@ class Terms(Struct, frozen=True, kw_only=True):
     def patterns(self) -> tuple[str, ...]:
         """What to subscribe to at first: a mirror needs every event, whatever `events` says."""
         return ("*",) if self.mirror else self.events or NOTHING
+
+    def vocabulary(self) -> Vocabulary:
+        """What may be said to the launcher and by it. Raises: ConfigError with all that is wrong with the slices."""
+        if not self.slices:
+            return PROTOCOL
+        from quarterdeck.slices.checking import vocabulary_of  # here: it costs a start, and few have slices
+
+        return vocabulary_of(self.slices)
 
     def register(self, id: int, subscription: Subscription) -> Register:
         """The command that begins a connection."""

@@ -25,6 +25,8 @@ from quarterdeck.core.saga import Saga, Unloaded
 from quarterdeck.core.saga_kinds import NO_SAGAS, SagaKinds
 from quarterdeck.core.state import Child, ClosedHandle, Handle, OpenSaga, Process, Rules, State, Window
 from quarterdeck.schema.types import DriftKind, JournalState, Lifecycle, ProcessKind, Rect, WindowKind
+from quarterdeck.slices.loaded import NONE, Loaded
+from quarterdeck.slices.values import seal
 
 Row = TypeVar("Row", bound=Struct)
 
@@ -96,6 +98,13 @@ class FrozenSaga(Struct, frozen=True, array_like=True, gc=False):
     issued: int
 
 
+class FrozenSlice(Struct, frozen=True, array_like=True, gc=False):
+    """What a slice holds, as JSON."""
+
+    name: str
+    state: Raw
+
+
 class Checkpoint(Struct, frozen=True):
     """A `State`, member by member; times are milliseconds of the run's clock."""
 
@@ -126,6 +135,7 @@ class Checkpoint(Struct, frozen=True):
     children: tuple[Child, ...] = ()  # in the order of the configuration; who comes after whom follows from their plans
     sagas: tuple[FrozenSaga, ...] = ()  # by id
     sagas_begun: int = 0
+    slices: tuple[FrozenSlice, ...] = ()  # in the order in which they were given
 
 
 def freeze(state: State) -> Checkpoint:
@@ -160,17 +170,19 @@ def freeze(state: State) -> Checkpoint:
         children=tuple(map(_child, state.children.values())),
         sagas=tuple(map(_frozen_saga, state.sagas.values())),
         sagas_begun=state.sagas_begun,
+        slices=tuple([FrozenSlice(name, Raw(state.loaded.encode(held))) for name, held in state.slices.items()]),
     )
 
 
-def thaw(checkpoint: Checkpoint, sagas: Mapping[str, type[Saga]] = NO_SAGAS) -> State:
-    """A state of its own that goes on as the frozen one would have; `sagas` are an application's, by name. One that is
-    not among them is there to be looked at, and hears nothing.
+def thaw(checkpoint: Checkpoint, sagas: Mapping[str, type[Saga]] = NO_SAGAS, loaded: Loaded = NONE) -> State:
+    """A state of its own that goes on as the frozen one would have; `sagas` are an application's, by name, `loaded` its
+    slices. A saga that is not among them is there to be looked at, and hears nothing.
 
-    Raises: KeyError where a window has a handle that is not among the handles, as in no state that was frozen;
-    ValidationError where a saga's members are none of its kind.
+    Raises: KeyError where a window has a handle that is not among the handles, as in no state that was frozen, or a
+    slice of it is not loaded; ValidationError where a saga's members are none of its kind, or a slice's state is none
+    of this version of it.
     """
-    state = State(checkpoint.rules, sagas)
+    state = State(checkpoint.rules, sagas, loaded)
     state.version = checkpoint.version
     state.lifecycle = checkpoint.lifecycle
     state.journal = checkpoint.journal
@@ -189,6 +201,8 @@ def thaw(checkpoint: Checkpoint, sagas: Mapping[str, type[Saga]] = NO_SAGAS) -> 
     state.dependents = dependents_of(state)
     state.sagas = {saga.saga_id: _saga(saga, state.saga_kinds) for saga in checkpoint.sagas}
     state.sagas_begun = checkpoint.sagas_begun
+    for frozen in checkpoint.slices:
+        state.slices[frozen.name] = seal(loaded.decode(bytes(frozen.state), loaded.states[frozen.name]))
     for due_ms, key in checkpoint.deadlines:
         state.deadlines.set(key, due_ms)
     return state

@@ -11,14 +11,23 @@ import heapq
 from typing import Final, Literal, NamedTuple
 
 DeadlineKind = Literal[
-    "child_backoff", "child_kill", "child_ready", "destroyed", "hidden", "no_hwnd", "no_browser", "orphaned", "saga"
+    "child_backoff",
+    "child_kill",
+    "child_ready",
+    "destroyed",
+    "hidden",
+    "no_hwnd",
+    "no_browser",
+    "orphaned",
+    "saga",
+    "slice",
 ]
 STALE_MIN: Final = 64
 
 
 class Deadline(NamedTuple):
-    """What a deadline is about: a label (or a child's name), a handle (or a saga's id), or both; in the order of
-    deciding.
+    """What a deadline is about: a label (or a child's or slice's name), a handle (or a saga's id), or both; in the
+    order of deciding.
     """
 
     label: str

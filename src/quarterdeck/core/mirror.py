@@ -2,28 +2,37 @@
 invariant 0).
 
 Clients keep one current; tests hold the launcher to it. Folding is one table from event type to function; events that
-change nothing a snapshot shows are not in it.
+change nothing a snapshot shows are not in it. What the slices that are given hold is folded by these themselves; of
+others nothing is held.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from quarterdeck.errors import RemoteProtocolError
 from quarterdeck.schema import events as e
 from quarterdeck.schema.replies import Snapshot
 from quarterdeck.schema.types import ChildRow, ProcessRow, SagaRow, WindowRow
+from quarterdeck.schema.vocabulary import snapshot_type
+from quarterdeck.slices.slice import Slice, state_type
+from quarterdeck.slices.values import seal
+
+S = TypeVar("S", bound=Struct)
 
 
 class Mirror:
     """A copy of the launcher's state, kept current by `apply`. `version` is the last version that it contains."""
 
-    def __init__(self, start: Snapshot) -> None:
-        self._base = start
+    def __init__(self, start: Snapshot, slices: Sequence[type[Slice[Any]]] = ()) -> None:
+        self._base = _with_slices(start, slices)
+        self.slices: dict[str, Any] = {kind.name: seal(getattr(start, kind.name)) for kind in slices}
+        self._slice_of = {event: each for each in (kind() for kind in slices) for event in each.events}
         self.version = start.version
         self.run_id = start.run_id
         self.lifecycle = start.lifecycle
@@ -41,10 +50,10 @@ class Mirror:
         by_exit = {row.exited_version: row.pid for row in start.processes if row.exited_version is not None}
         self._exited: OrderedDict[int, None] = OrderedDict((by_exit[version], None) for version in exited)
 
-    def apply(self, event: e.StreamEvent) -> None:
+    def apply(self, event: e.AnyEvent) -> None:
         """Fold the next event in; one that is contained already changes nothing.
 
-        Raises: RemoteProtocolError where versions between were missed.
+        Raises: RemoteProtocolError where versions between were missed, or a slice could not fold it.
         """
         if event.version <= self.version:
             return
@@ -54,6 +63,23 @@ class Mirror:
         fold = _FOLDS.get(type(event))
         if fold is not None:
             fold(self, event)
+        elif isinstance(event, e.SliceEvent):
+            self._fold_slice(event)
+
+    def _fold_slice(self, event: e.SliceEvent) -> None:
+        each = self._slice_of.get(type(event))
+        if each is None:
+            return
+        try:
+            self.slices[each.name] = seal(each.fold(self.slices[each.name], event))
+        except Exception as error:
+            what = f"slice {each.name} cannot fold {e.name_of(event)}: {type(error).__name__}: {error}"
+            raise RemoteProtocolError(what) from error
+
+    def of(self, kind: type[Slice[S]]) -> S:
+        """What a slice holds. Raises: KeyError where the mirror was not given that slice."""
+        held: S = self.slices[kind.name]
+        return held
 
     def pass_over(self, version: int) -> None:
         """Count versions that are known to change nothing here, such as another slice's."""
@@ -76,6 +102,7 @@ class Mirror:
             children=tuple(self.children[name] for name in sorted(self.children)),
             sagas=tuple(self.sagas[saga_id] for saga_id in sorted(self.sagas)),
             id=None,
+            **self.slices,
         )
 
     def _spawned(self, event: e.ProcessSpawned) -> None:
@@ -161,6 +188,14 @@ class Mirror:
 
     def _saga_ended(self, event: e.SagaCompleted | e.SagaFailed) -> None:
         del self.sagas[event.saga_id]
+
+
+def _with_slices(start: Snapshot, slices: Sequence[type[Slice[Any]]]) -> Snapshot:
+    """The snapshot with the members of these slices, and of no others."""
+    if type(start) is Snapshot and not slices:
+        return start
+    members = {name: getattr(start, name) for name in (*Snapshot.__struct_fields__, *(kind.name for kind in slices))}
+    return snapshot_type(tuple((kind.name, state_type(kind)) for kind in slices))(**members)
 
 
 _FOLDS: Final[dict[type, Callable[[Mirror, Any], None]]] = {

@@ -9,7 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from quarterdeck.core import children, journal, lifecycle, pool, processes, reality, sagas, ticks, windows
+from quarterdeck.core import (
+    aftermath,
+    children,
+    journal,
+    lifecycle,
+    pool,
+    processes,
+    reality,
+    sagas,
+    slices,
+    ticks,
+    windows,
+)
 from quarterdeck.core.state import State
 from quarterdeck.core.step import (
     ChildAdopted,
@@ -60,16 +72,19 @@ def broken(kind: type, error: Exception) -> Step:
 
 def _ruled(state: State, input: Input, ctx: Context) -> Step:
     kind = type(input)
+    rule = TABLE.get(kind)
     roles = ROLES.get(kind)
+    if rule is None:  # a slice's command, since whoever decodes knows no others
+        rule, roles = _OF_SLICE, state.loaded.roles.get(kind)
     if roles is not None and ctx.source == "client":
         sender = state.live(ctx.pid)
         if sender is None or sender.kind not in roles:
             who = sender.kind if sender is not None else "nobody registered"
             what = f"{_name(kind)} is for {' and '.join(roles)}, not for {who}"
             return Step().refuse("forbidden", what)
-    step = TABLE[kind](state, input, ctx)
-    if step.events and kind is not Tick:  # a tick knows which sagas are overdue, and follows up by itself
-        sagas.follow(state, step, ctx)
+    step = rule(state, input, ctx)
+    if step.events and kind not in _ENDS:
+        aftermath.follow(state, step, ctx)
     return step
 
 
@@ -118,6 +133,10 @@ ROLES: Final[dict[type, tuple[ProcessKind, ...]]] = {
     c.ReportUiThreadAlive: _HOST,
 }
 """Who may send a command (protocol, section 4); one that is not here is for any registered client."""
+
+_OF_SLICE: Final[Rule] = slices.commanded
+_ENDS: Final = frozenset({Tick, LauncherRestarted})
+"""What has no aftermath here: a tick knows which sagas are overdue, and sees to it itself; a run that died has none."""
 
 TABLE: Final[dict[type, Rule]] = {
     c.Register: processes.register,

@@ -39,15 +39,15 @@ HEARD: Final = frozenset(
 """The events that may bear a saga's id, so that it hears them."""
 
 
-def follow(state: State, step: Step, ctx: Context, overdue: Collection[int] = ()) -> None:
-    """Let the sagas have what the step told: open ones hear what bears their id, new ones begin. `overdue` are those
-    whose deadline passed.
+def follow(state: State, step: Step, ctx: Context, overdue: Collection[int] = (), first: int = 0) -> None:
+    """Let the sagas have what the step told, from the `first` event on: open ones hear what bears their id, new ones
+    begin. `overdue` are those whose deadline passed.
     """
-    heard: dict[int, list[e.StreamEvent]] = {saga_id: [] for saga_id in overdue}
-    begun: list[tuple[type[Saga], e.StreamEvent]] = []
-    for event in step.events:
+    heard: dict[int, list[e.AnyEvent]] = {saga_id: [] for saga_id in overdue}
+    begun: list[tuple[type[Saga], e.AnyEvent]] = []
+    for event in step.events[first:]:
         kind = type(event)
-        if kind in HEARD:
+        if kind in HEARD or kind in state.loaded.of_sagas:
             saga_id: int | None = event.saga_id  # type: ignore[union-attr]  # that is what makes it one of these
             if saga_id in state.sagas:
                 heard.setdefault(saga_id, []).append(event)
@@ -91,7 +91,7 @@ def is_wanted(state: State, effect: DirectHost) -> bool:
 # --- one saga
 
 
-def _begin(state: State, step: Step, kind: type[Saga], event: e.StreamEvent, ctx: Context) -> None:
+def _begin(state: State, step: Step, kind: type[Saga], event: e.AnyEvent, ctx: Context) -> None:
     try:
         saga = kind.begins(event, _context(state, 0, ctx))
         if saga is None:
@@ -114,7 +114,7 @@ def _begin(state: State, step: Step, kind: type[Saga], event: e.StreamEvent, ctx
     _move(state, step, row, partial(saga.start, _context(state, saga_id, ctx)))
 
 
-def _hear(state: State, step: Step, row: OpenSaga, events: list[e.StreamEvent], ctx: Context) -> None:
+def _hear(state: State, step: Step, row: OpenSaga, events: list[e.AnyEvent], ctx: Context) -> None:
     """What a step told one saga, until it ends."""
     for event in events:
         if row.saga_id not in state.sagas:

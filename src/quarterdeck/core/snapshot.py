@@ -1,4 +1,6 @@
-"""State to snapshot: the whole state as rows, every list sorted by its key (protocol, section 6)."""
+"""State to snapshot: the whole state as rows, every list sorted by its key (protocol, section 6), and what each slice
+holds as it is.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from quarterdeck.schema.types import ChildRow, ProcessRow, SagaRow, WindowRow
 
 def snapshot(state: State, run_id: str) -> Snapshot:
     """The state at its version. O(n log n) in what it holds."""
-    return Snapshot(
+    return state.loaded.vocabulary.snapshot(
         version=state.version,
         run_id=run_id,
         lifecycle=state.lifecycle,
@@ -25,6 +27,7 @@ def snapshot(state: State, run_id: str) -> Snapshot:
         sagas=tuple(SagaRow(row.saga_id, name_of(row.saga)) for row in state.sagas.values()),
         journal=state.journal,
         exited_processes_max=state.rules.exited_processes_max,
+        **state.slices,
     )
 
 

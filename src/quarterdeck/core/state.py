@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from typing import Any
 
 from msgspec import Raw, Struct, field
 
@@ -26,6 +27,7 @@ from quarterdeck.schema.types import (
     RestartPolicy,
     WindowKind,
 )
+from quarterdeck.slices.loaded import NONE, Loaded
 
 
 class Rules(Struct, frozen=True):
@@ -45,6 +47,9 @@ class Rules(Struct, frozen=True):
     sagas_max: int = 1_024
     saga_id_first: int = 0
     sagas: tuple[str, ...] = ()
+    slice_state_bytes_max: int = 1_048_576
+    slice_event_bytes_max: int = 65_536
+    slice_events_max: int = 1_024
 
 
 class Process(Struct):
@@ -203,11 +208,15 @@ class ClosedHandle(Struct):
 
 
 class State:
-    """The canonical state of one run."""
+    """The canonical state of one run, of its slices too: `loaded` is their code, `slices` the state of each."""
 
-    def __init__(self, rules: Rules | None = None, sagas: Mapping[str, type[Saga]] = NO_SAGAS) -> None:
+    def __init__(
+        self, rules: Rules | None = None, sagas: Mapping[str, type[Saga]] = NO_SAGAS, loaded: Loaded = NONE
+    ) -> None:
         """`sagas` are an application's, by name."""
         self.rules = rules or Rules()
+        self.loaded = loaded
+        self.slices: dict[str, Any] = loaded.begun()
         self.version = 0
         self.lifecycle: Lifecycle = "starting"
         self.journal: JournalState = self.rules.journal

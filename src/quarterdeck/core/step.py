@@ -11,8 +11,8 @@ from typing import Literal, NamedTuple
 from msgspec import Struct
 
 from quarterdeck.core.state import ChildPlan
-from quarterdeck.schema.commands import Command
-from quarterdeck.schema.events import StreamEvent
+from quarterdeck.schema.commands import AnyCommand
+from quarterdeck.schema.events import AnyEvent
 from quarterdeck.schema.types import ErrorCode, JournalState, Rect, ShutdownReason
 
 Source = Literal["client", "witness", "clock", "child", "launcher"]
@@ -135,7 +135,7 @@ Observation = (
     | ChildProbed
     | ChildExited
 )
-Input = Command | Observation | Tick
+Input = AnyCommand | Observation | Tick
 
 
 class Welcome(Struct, frozen=True):
@@ -257,7 +257,7 @@ class Step:
     __slots__ = ("effects", "events", "faults", "reply")
 
     def __init__(self, reply: StepReply | None = None) -> None:
-        self.events: list[StreamEvent] = []
+        self.events: list[AnyEvent] = []
         self.reply = reply
         self.effects: list[Effect] = []
         self.faults: tuple[Fault, ...] = ()

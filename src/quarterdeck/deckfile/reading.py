@@ -14,11 +14,11 @@ from typing import Any
 
 from quarterdeck.config import Config
 from quarterdeck.deckfile import relations
-from quarterdeck.deckfile.complaints import Complaints, read_table
+from quarterdeck.deckfile.complaints import Complaints, below, read_table
 from quarterdeck.deckfile.finding import FILE_BYTES_MAX, data_dir_beside
 from quarterdeck.deckfile.processes import ProcessReader
 from quarterdeck.deckfile.spec import DeckFile, ProcessSpec
-from quarterdeck.deckfile.tables import DeckTable, FileTable
+from quarterdeck.deckfile.tables import CLASS_PATTERN, SLICE_PATTERN, DeckTable, FileTable
 from quarterdeck.errors import ConfigError
 
 
@@ -56,8 +56,9 @@ def parse_deckfile(text: str, path: Path) -> DeckFile:
         chosen = relations.exit_from(complaints, deck.exit_from, written, specs)
     if warning := relations.hosts_warning(specs):
         reader.warn("process", warning)
+    slices = _slices(complaints, table)
     complaints.raise_if_any()
-    return _deckfile(path, deck, specs, chosen, tuple(reader.warnings))
+    return _deckfile(path, deck, specs, chosen, tuple(reader.warnings), slices)
 
 
 def _parsed(text: str, label: str) -> dict[str, Any]:
@@ -105,8 +106,27 @@ def _processes(complaints: Complaints, table: dict[str, Any]) -> list[tuple[str,
     return found
 
 
+def _slices(complaints: Complaints, table: dict[str, Any]) -> dict[str, str]:
+    given = table.get("slices", {})
+    if not isinstance(given, dict):
+        complaints.wrong("slices", 'a table of NAME = "module:CLASS"', given)
+        return {}
+    for name, value in given.items():
+        path = below("slices", name)
+        if not re.fullmatch(SLICE_PATTERN, name):
+            complaints.add(path, "expected a name of 1 to 32 small letters, digits and _, beginning with a letter")
+        if not isinstance(value, str) or not re.fullmatch(CLASS_PATTERN, value):
+            complaints.wrong(path, 'a class as "module:CLASS"', value)
+    return given
+
+
 def _deckfile(
-    path: Path, deck: DeckTable, specs: tuple[ProcessSpec, ...], exit_from: str | None, warnings: tuple[str, ...]
+    path: Path,
+    deck: DeckTable,
+    specs: tuple[ProcessSpec, ...],
+    exit_from: str | None,
+    warnings: tuple[str, ...],
+    slices: dict[str, str],
 ) -> DeckFile:
     settings = {name: getattr(deck, name) for name in Config.__struct_fields__}
     return DeckFile(
@@ -117,6 +137,7 @@ def _deckfile(
         on_launcher_death=deck.on_launcher_death,
         exit_from=exit_from,
         warnings=warnings,
+        slices=slices,
     )
 
 

@@ -61,7 +61,9 @@ class ProcessSpec(Struct, frozen=True, kw_only=True):
 
 
 class DeckFile(Struct, frozen=True, kw_only=True):
-    """What a quarterdeck.toml says. `exit_from` names a process as it runs; `warnings` is what may not be meant."""
+    """What a quarterdeck.toml says. `exit_from` names a process as it runs; `warnings` is what may not be meant;
+    `slices` are the `module:NAME` of the application's slices, by their names.
+    """
 
     path: Path
     processes: tuple[ProcessSpec, ...]
@@ -70,6 +72,7 @@ class DeckFile(Struct, frozen=True, kw_only=True):
     on_launcher_death: OnLauncherDeath = "kill"
     exit_from: str | None = None
     warnings: tuple[str, ...] = ()
+    slices: dict[str, str] = field(default_factory=dict)
 
 
 def start_order(processes: Iterable[ProcessSpec]) -> tuple[ProcessSpec, ...]:

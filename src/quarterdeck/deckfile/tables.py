@@ -116,6 +116,14 @@ class DeckTable(Config, frozen=True, forbid_unknown_fields=True, kw_only=True):
     ] = UNSET
 
 
+SLICE_PATTERN: Final = r"^[a-z][a-z0-9_]{0,31}$"
+CLASS_PATTERN: Final = r"^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_.]*$"
+
+SliceName = Annotated[str, Meta(pattern=SLICE_PATTERN)]
+ClassName = Annotated[str, Meta(pattern=CLASS_PATTERN)]
+"""An application's class: `module:NAME`."""
+
+
 class FileTable(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The whole file."""
 
@@ -123,6 +131,10 @@ class FileTable(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     process: Annotated[
         Annotated[dict[Name, ProcessTable], Meta(min_length=1)], "the processes, each a table `[process.NAME]`"
     ]
+    slices: Annotated[
+        dict[SliceName, ClassName],
+        "the application's slices: `NAME = \"module:CLASS\"`; the module is looked for in this file's folder, too",
+    ] = field(default_factory=dict)
 
 
 class Key(Struct, frozen=True):

@@ -7,7 +7,7 @@ command and whether the state allows it is the reducer's.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal, get_args
+from typing import Annotated, Any, ClassVar, Final, Literal, get_args
 
 from msgspec import Meta, Struct
 
@@ -39,6 +39,14 @@ class CommandBase(Struct, frozen=True, tag_field="cmd", omit_defaults=True, kw_o
     """What every command has: `id`, echoed by its direct reply."""
 
     id: Id | None = None
+
+
+class SliceCommand(CommandBase, kw_only=True, frozen=True):
+    """The base of the commands of an application's slice. Each has a `tag` of its own that begins with the slice's name
+    and `_`. `roles` are the kinds of process that may send it; none: any.
+    """
+
+    roles: ClassVar[tuple[ProcessKind, ...]] = ()
 
 
 class Subscription(Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -350,6 +358,9 @@ Command = (
     | ReportStartupStageEnd
 )
 
+AnyCommand = Command | SliceCommand
+"""A command of the protocol's, or of a slice's."""
+
 COMMAND_TYPES: Final[tuple[type[Struct], ...]] = get_args(Command)
 COMMAND_NAMES: Final = frozenset(str(c.__struct_config__.tag) for c in COMMAND_TYPES)
 QueryName = Literal["ping", "get_snapshot", "get_events", "subscribe"]
@@ -359,6 +370,6 @@ journalled.
 """
 
 
-def name_of(command: Command) -> str:
+def name_of(command: AnyCommand) -> str:
     """The `cmd` of a command."""
     return str(command.__struct_config__.tag)

@@ -31,6 +31,18 @@ class EventBase(Struct, frozen=True, tag_field="event"):
     version: int
 
 
+class SliceEvent(Struct, frozen=True, tag_field="event", kw_only=True):
+    """The base of the events of an application's slice. Each has a `tag` of its own that begins with the slice's name
+    and `_`. `version` is the launcher's to give: a slice leaves it out.
+    """
+
+    version: int = 0
+
+    def sentence(self) -> str | None:
+        """What happened in one line for people, as `quarterdeck watch` shows it; None: name and members."""
+        return None
+
+
 class ProcessSpawned(EventBase, tag="process_spawned", frozen=True):
     """A process registered; `spawned_at` is RFC 3339."""
 
@@ -380,10 +392,13 @@ StreamEvent = (
     | SagaActionFailed
 )
 
+AnyEvent = StreamEvent | SliceEvent
+"""A stream event of the protocol's, or of a slice's."""
+
 EVENT_TYPES: Final[tuple[type[Struct], ...]] = get_args(StreamEvent)
 EVENT_NAMES: Final = frozenset(str(e.__struct_config__.tag) for e in EVENT_TYPES)
 
 
-def name_of(event: StreamEvent) -> str:
+def name_of(event: AnyEvent) -> str:
     """The `event` of a stream event."""
     return str(event.__struct_config__.tag)

@@ -32,7 +32,7 @@ class ReplyBase(Struct, frozen=True, tag_field="event", omit_defaults=True):
 
 
 class Registered(ReplyBase, tag="registered", frozen=True):
-    """Welcome: who the client is in this run, and who the launcher is."""
+    """Welcome: who the client is in this run, and who the launcher is; `slices` by name with their versions, if any."""
 
     client_id: int
     launcher_pid: int
@@ -42,6 +42,7 @@ class Registered(ReplyBase, tag="registered", frozen=True):
     protocol: int
     max_line_bytes: int
     id: Id | None = None
+    slices: dict[str, int] = {}
 
 
 class Pong(ReplyBase, tag="pong", frozen=True):
@@ -73,6 +74,7 @@ class Snapshot(ReplyBase, tag="snapshot", frozen=True):
     """The whole state at `version`. Every list but `monitors` is sorted by its key, text by code point.
 
     `exited_processes_max` is there only where it is not the protocol's default: a fold keeps as many exited records.
+    Where there are slices, each has a member of its name (`schema.vocabulary`).
     """
 
     version: int

@@ -14,6 +14,7 @@ import sys
 from typing import Final
 
 from quarterdeck.config import Config
+from quarterdeck.schema.vocabulary import PROTOCOL, Vocabulary
 from quarterdeck.server.engine import Engine
 from quarterdeck.server.peer import Peer
 from quarterdeck.transport import Connection, Listener
@@ -31,13 +32,19 @@ log = logging.getLogger("quarterdeck.server")
 class Acceptor:
     """Makes a Peer of every connection, and watches them come and go. `empty` is set whenever the last one has gone."""
 
-    def __init__(self, listener: Listener, config: Config, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        listener: Listener,
+        config: Config,
+        loop: asyncio.AbstractEventLoop,
+        vocabulary: Vocabulary = PROTOCOL,
+    ) -> None:
         self._listener = listener
         self._config = config
         self._loop = loop
         limits = config.limits
         self._bounds = Bounds(limits.max_line_bytes, limits.bad_lines, limits.payload_bytes, limits.status_bytes)
-        self._decoder = CommandDecoder()
+        self._decoder = CommandDecoder(vocabulary)
         self._conn_id = 0
         self._engine: Engine | None = None
         self._starting: dict[Peer, Refusal | None] = {}

@@ -14,7 +14,7 @@ import threading
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
@@ -30,6 +30,7 @@ from quarterdeck.server.engine import Engine
 from quarterdeck.server.notify import NotifySocket
 from quarterdeck.server.ports import Identity
 from quarterdeck.server.rules import rules_of
+from quarterdeck.slices.loaded import NONE, Loaded
 from quarterdeck.transport import Listener
 from quarterdeck.transport.activation import take_passed, the_only
 from quarterdeck.transport.endpoint import Claim, address_of, default_data_dir, prepare_folder
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from quarterdeck.server.recording import Recording
     from quarterdeck.server.service import Service
     from quarterdeck.server.supervisor import Supervisor
+    from quarterdeck.slices.slice import Slice
 
 log = logging.getLogger("quarterdeck.server")
 
@@ -71,16 +73,19 @@ def run(
     announce: Callable[[Listening], None],
     reads: Callable[[], DeckFile] | None = None,
     sagas: Sequence[str] = (),
+    slices: Sequence[type[Slice[Any]]] = (),
 ) -> int:
     """Serve until a signal or a `quit` ends it; returns the exit code: 0, or that of the child that `exit_from` names.
 
     `data_dir` None is this user's default folder, `endpoint` None the address that belongs to the folder. `announce`
     is called once the launcher listens. `reads` reads the configuration of its children, now and at a reload (SIGHUP).
-    `sagas` name the application's own, `module:NAME` each, installed or in the current folder.
+    `sagas` name the application's own, `module:NAME` each, installed or in the current folder; `slices` are its own,
+    beside those of the file.
     Raises: AlreadyRunning, EndpointRefused, ConfigError.
     """
     deck = reads() if reads is not None else None
     own = _own_sagas(sagas)
+    loaded = _loaded(config, deck, slices)
     folder = data_dir or default_data_dir()
     address = endpoint or address_of(folder, os.environ)
     logs.configure(config.log_level, config.log_format)
@@ -95,7 +100,7 @@ def run(
         listener = Listener(address, passed=None if passed is None else passed.fd)
         try:
             with asyncio.Runner(loop_factory=loop_factory(config.loop)) as runner:
-                daemon = Daemon(config, listener, announce, folder, own)
+                daemon = Daemon(config, listener, announce, folder, own, loaded)
                 daemon.report_to(notify)
                 if deck is not None and reads is not None:
                     daemon.supervise(deck, reads, open_files)
@@ -151,8 +156,10 @@ class Daemon:
         announce: Callable[[Listening], None],
         folder: Path,
         sagas: Mapping[str, type[Saga]] = NO_SAGAS,
+        loaded: Loaded = NONE,
     ) -> None:
         self._config = config
+        self._loaded = loaded
         self._folder = folder
         self._sagas = sagas
         self._listener = listener
@@ -176,7 +183,7 @@ class Daemon:
         """Serve until the run is dead and everybody was told; returns the exit code."""
         loop = asyncio.get_running_loop()
         stopped = asyncio.Event()
-        acceptor = Acceptor(self._listener, self._config, loop)
+        acceptor = Acceptor(self._listener, self._config, loop, self._loaded.vocabulary)
         witness = _witness(self._config)
         clock = SystemClock()
         blind = witness.cannot_observe if witness is not None else ()
@@ -185,7 +192,7 @@ class Daemon:
         engine = Engine(
             self._config,
             self._identity,
-            State(rules if recording is None else recording.rules, self._sagas),
+            State(rules if recording is None else recording.rules, self._sagas, self._loaded),
             clock,
             loop=loop,
             door=acceptor,
@@ -232,7 +239,7 @@ class Daemon:
         retention = Retention(limits.journal_bytes, int(limits.journal_days * DAY_MS))
         path = self._folder / JOURNAL_NAME
         opens = functools.partial(Journal.open, path, sync, retention, lambda: _file_stamp(clock.now()))
-        return Recording(opens, self._identity, rules, limits, clock.now())
+        return Recording(opens, self._identity, rules, limits, clock.now(), self._loaded)
 
     def _reload(self, loop: asyncio.AbstractEventLoop) -> None:
         assert self._supervisor is not None
@@ -267,6 +274,19 @@ def _own_sagas(names: Sequence[str]) -> Mapping[str, type[Saga]]:
     from quarterdeck.server.saga_loading import load_sagas
 
     return load_sagas(names, Path.cwd())
+
+
+def _loaded(config: Config, deck: DeckFile | None, slices: Sequence[type[Slice[Any]]]) -> Loaded:
+    """The application's slices, if there are any: those of the file, then those given. Raises: ConfigError."""
+    if not slices and not (deck is not None and deck.slices):
+        return NONE
+    from quarterdeck.server.slicing import loaded_of, slices_of
+
+    kinds = [*(slices_of(deck) if deck is not None else ()), *slices]
+    limit = config.limits.slices
+    if len(kinds) > limit:
+        raise ConfigError(f"limits.slices is {limit}, and there are {len(kinds)}")
+    return loaded_of(kinds)
 
 
 def _report_crash(path: Path, run_id: str) -> None:

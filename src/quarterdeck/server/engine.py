@@ -59,8 +59,8 @@ from quarterdeck.transport import peercred
 from quarterdeck.wire.codec import Malformed, encode_line, encode_lines, event_name
 from quarterdeck.wire.connection import Refusal
 
-SLICES_AT_ONCE: Final = 4
-"""Slices of 64 KiB taken from one connection in a turn: together what a loop reads at once."""
+READS_AT_ONCE: Final = 4
+"""Blocks of 64 KiB taken from one connection in a turn: together what a loop reads at once."""
 
 
 class Engine:
@@ -82,6 +82,7 @@ class Engine:
         self.config = config
         self.identity = identity
         self.state = state
+        self.event_names = state.loaded.vocabulary.event_names
         self.clock = clock
         ring = Ring(config.limits.ring_events, config.limits.ring_bytes)
         self.history = History(ring, event_name)
@@ -286,10 +287,10 @@ class Engine:
         """Carry out what one connection has sent, about one read of it, so that no connection keeps the others
         waiting.
         """
-        for _ in range(SLICES_AT_ONCE):
+        for _ in range(READS_AT_ONCE):
             if not self.may_take(peer):
                 break
-            self._take_slice(peer)
+            self._take_block(peer)
             if not peer.inbox and not peer.connection.waiting:
                 break
         if peer.leaving:
@@ -306,7 +307,7 @@ class Engine:
         else:
             peer.pause_reading(False)
 
-    def _take_slice(self, peer: Peer) -> None:
+    def _take_block(self, peer: Peer) -> None:
         if not peer.inbox:
             peer.inbox.extend(peer.connection.take())
         while peer.inbox and self.may_take(peer):
@@ -322,7 +323,7 @@ class Engine:
         return peer.outbox.replies < limits.replies and peer.outbox.bytes < limits.reply_bytes
 
     def _pongs(self, peer: Peer, values: Sequence[object]) -> bytes | None:
-        """The answer to one slice of input if it is nothing but pings, encoded at once; else None."""
+        """The answer to one block of input if it is nothing but pings, encoded at once; else None."""
         if not values or type(values[0]) is not c.Ping or (len(values) > 1 and set(map(type, values)) != {c.Ping}):
             return None
         peer.connection.passed()
@@ -331,7 +332,7 @@ class Engine:
 
     # --- one input
 
-    def handle(self, peer: Peer, value: c.Command | Malformed) -> None:
+    def handle(self, peer: Peer, value: c.AnyCommand | Malformed) -> None:
         """One line of one connection; whatever becomes of it, the next one is taken."""
         try:
             self._carry_out(peer, value)
@@ -341,7 +342,7 @@ class Engine:
             what = f"{doing}: the launcher could not do it ({type(error).__name__}), its log says why"
             self.refuse(peer, Refusal("internal", what, False, value.id))
 
-    def _carry_out(self, peer: Peer, value: c.Command | Malformed) -> None:
+    def _carry_out(self, peer: Peer, value: c.AnyCommand | Malformed) -> None:
         """In the order of protocol section 3.7."""
         admitted = peer.connection.admit(value)
         if isinstance(admitted, Refusal):
@@ -442,7 +443,7 @@ class Engine:
 
     def _subscribe(self, peer: Peer, command: c.Subscribe) -> None:
         try:
-            interest = interest_of(command, "subscribe: `")
+            interest = interest_of(command, "subscribe: `", self.event_names)
             since = since_of(command, self.identity.run_id, self.state.version, "subscribe: `")
         except Unfit as unfit:
             self.refuse_unfit(peer, unfit, command.id)

@@ -3,12 +3,13 @@ version or time.
 
 A state is the last one kept before it, with the events since folded in. That is exact between two events of one step,
 too, and for journals of other versions of the launcher. Where a run's beginning was dropped as too old, or events were
-lost, the next state kept is the first one known; an error says which that is.
+lost, the next state kept is the first one known; an error says which that is. What the slices of a run held is known
+as far as they are at hand, in the version that ran.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -23,9 +24,12 @@ from quarterdeck.core.snapshot import snapshot
 from quarterdeck.core.state import State
 from quarterdeck.errors import ConfigError, JournalDamaged, JournalUnavailable
 from quarterdeck.log.reader import CheckpointRow, Hole, JournalReader, Run, StepRow
-from quarterdeck.schema.events import StreamEvent
-from quarterdeck.schema.replies import Snapshot
+from quarterdeck.schema.events import AnyEvent
+from quarterdeck.schema.replies import Directive, Reply, Snapshot
 from quarterdeck.server.runs import chosen, head_of, journal_path
+from quarterdeck.server.slicing import loaded_for, loaded_of
+from quarterdeck.slices.loaded import NONE, Loaded
+from quarterdeck.slices.slice import Slice
 from quarterdeck.transport.endpoint import current_holder
 from quarterdeck.wire.codec import LauncherDecoder, Unknown, decode_as
 
@@ -56,8 +60,10 @@ class RunRecord(Struct, frozen=True):
 class History:
     """Reads one journal. A context manager: it lets the file go."""
 
-    def __init__(self, path: Path) -> None:
-        """Raises: JournalUnavailable where there is none, or it cannot be opened; JournalDamaged."""
+    def __init__(self, path: Path, slices: Sequence[type[Slice[Any]]] = ()) -> None:
+        """`slices` are those at hand. Raises: JournalUnavailable where there is none, or it cannot be opened;
+        JournalDamaged; ConfigError with what is wrong with the slices.
+        """
         if not path.exists():
             raise JournalUnavailable(
                 f"{path}: there is no journal; say where one is (--journal, --data-dir), or let a launcher keep one"
@@ -65,7 +71,9 @@ class History:
             )
         self.path = path
         self.reader = JournalReader(path)
-        self._decoder = LauncherDecoder()
+        self._slices = slices
+        self._plain = LauncherDecoder()
+        self._decoder = LauncherDecoder(loaded_of(slices).vocabulary) if slices else self._plain
 
     def __enter__(self) -> History:
         return self
@@ -164,7 +172,8 @@ class History:
         run = record.run
         step = min(self.reader.at_version(run, version), run.last_step)
         base, after = self._base(record, step, version)
-        mirror = Mirror(base)
+        loaded, _ = self._loaded(run)
+        mirror = Mirror(base, loaded.kinds)
         for row in self.reader.steps(run, after, step):
             for line in row.lines if row.version > mirror.version else ():
                 event = self.decode(line)
@@ -186,9 +195,20 @@ class History:
         from_version = found.version if found is not None else 0
         if _lies_between(lost, from_version, version) or (found is None and run.oldest_step > run.first_step):
             raise self._unknown(record, version)
+        loaded, _ = self._loaded(run)
         if found is not None:
-            return snapshot(_thawed(found), run.run_id), found.step
-        return snapshot(State(head_of(run).rules), run.run_id), run.first_step - 1
+            return snapshot(_thawed(found, loaded), run.run_id), found.step
+        return snapshot(State(head_of(run).rules, loaded=loaded), run.run_id), run.first_step - 1
+
+    def lacking(self, record: RunRecord) -> tuple[str, ...]:
+        """The slices of a run that are not at hand, so that a snapshot is without them; each in words."""
+        return self._loaded(record.run)[1]
+
+    def _loaded(self, run: Run) -> tuple[Loaded, tuple[str, ...]]:
+        try:
+            return loaded_for(head_of(run), self._slices)
+        except JournalDamaged:  # another version's first row; a state that was kept can be read all the same
+            return NONE, ()
 
     def _unknown(self, record: RunRecord, version: int) -> ConfigError:
         kept = (row for row in self.reader.checkpoints(record.run) if row.state is not None and row.version > version)
@@ -201,16 +221,24 @@ class History:
 
     # --- steps
 
-    def decode(self, line: bytes) -> StreamEvent | Unknown:
-        """An event's line as a value; one of a newer launcher's, or of an application slice, as `Unknown`.
+    def decode(self, line: bytes) -> AnyEvent | Unknown:
+        """An event's line as a value; one of a newer launcher's, or of a slice that is not at hand, as `Unknown`.
 
         Raises: JournalDamaged where it is no event.
         """
         try:
-            event = self._decoder.decode(line)
+            event = self._decoded(line)
         except ValueError as error:
             raise JournalDamaged(f"{self.path}: not an event: {error}: {line[:200]!r}") from error
         return event  # type: ignore[return-value]  # replies and directives are not journalled
+
+    def _decoded(self, line: bytes) -> AnyEvent | Reply | Directive | Unknown:
+        if self._slices:
+            try:
+                return self._decoder.decode(line)
+            except ValueError:  # perhaps of a run with another version of the slice
+                pass
+        return self._plain.decode(line)
 
     def blocks(self, record: RunRecord, first: int, last: int, *, backwards: bool = False) -> Iterator[list[StepRow]]:
         """The steps `first`…`last` of a run, some hundred at once, each block in order; `backwards`: the last first.
@@ -244,9 +272,9 @@ class History:
             yield from reversed(rows)
 
 
-def open_history(journal: str | None, data_dir: str | None) -> History:
+def open_history(journal: str | None, data_dir: str | None, slices: Sequence[type[Slice[Any]]] = ()) -> History:
     """The journal given, else the data folder's, else that of this user's default folder. Raises: as History does."""
-    return History(journal_path(journal, data_dir))
+    return History(journal_path(journal, data_dir), slices)
 
 
 def utc(at_ms: int) -> str:
@@ -276,8 +304,11 @@ def _lies_between(holes: list[Hole], after: int, to: int) -> bool:
     return any(hole.last_version > after and hole.first_version <= to for hole in holes)
 
 
-def _thawed(row: CheckpointRow) -> State:
+def _thawed(row: CheckpointRow, loaded: Loaded) -> State:
+    """The state that was kept, of slices those that are at hand."""
     try:
-        return thaw(decode_as(row.state or b"", Checkpoint))
+        kept: Checkpoint = decode_as(row.state or b"", Checkpoint)
+        held = tuple([each for each in kept.slices if each.name in loaded.slices])
+        return thaw(msgspec.structs.replace(kept, slices=held), loaded=loaded)
     except (msgspec.MsgspecError, UnicodeDecodeError, KeyError) as error:
         raise JournalDamaged(f"the state after step {row.step} is none that this version knows: {error}") from error

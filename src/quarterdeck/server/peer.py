@@ -10,7 +10,7 @@ import asyncio
 from collections import deque
 from typing import Protocol, cast
 
-from quarterdeck.schema.commands import Command
+from quarterdeck.schema.commands import AnyCommand
 from quarterdeck.server.hub import Subscriber, nowhere
 from quarterdeck.transport import Connection
 from quarterdeck.wire.codec import Malformed
@@ -77,7 +77,7 @@ class Peer(Subscriber, asyncio.Protocol):
         self.conn_id = conn_id
         self.pid: int | None = None
         self.start: int | None = None
-        self.inbox: deque[Command | Malformed] = deque()  # decoded, not yet taken
+        self.inbox: deque[AnyCommand | Malformed] = deque()  # decoded, not yet taken
         self.is_rendering = False  # a snapshot is due: later commands wait for it
         self.ended_input = False  # end of file was seen, or a read error
         self.leaving = False  # nothing more is taken from it; what is due goes out, then it is closed

@@ -7,7 +7,6 @@ from typing import Literal
 
 from quarterdeck.log.history import History
 from quarterdeck.schema.commands import GetEvents, Subscribe, Subscription
-from quarterdeck.schema.events import EVENT_NAMES
 from quarterdeck.schema.patterns import matches
 from quarterdeck.server.outbox import Interest
 
@@ -20,9 +19,9 @@ class Unfit(Exception):
         super().__init__(what)
 
 
-def interest_of(wanted: Subscription | Subscribe, where: str, known: frozenset[str] = EVENT_NAMES) -> Interest:
-    """The event names that a subscription's names and patterns stand for; `where` is the command and the path of its
-    members.
+def interest_of(wanted: Subscription | Subscribe, where: str, known: frozenset[str]) -> Interest:
+    """The event names, of those `known`, that a subscription's names and patterns stand for; `where` is the command and
+    the path of its members.
 
     Raises: Unfit where a name without `*` is no event.
     """

@@ -12,6 +12,7 @@ from msgspec import Raw, Struct
 from quarterdeck.core.step import Context, DirectHost, Input, Observation, Step, Tick
 from quarterdeck.errors import JournalDamaged
 from quarterdeck.schema import commands as c
+from quarterdeck.schema.vocabulary import PROTOCOL, Vocabulary
 from quarterdeck.server.faults import summary
 from quarterdeck.wire.codec import decode_as, encode_value
 
@@ -88,17 +89,17 @@ def fault_of(step: Step) -> str | None:
     return summary(step.faults[0].error) if step.faults else None
 
 
-def decode(recorded: bytes) -> Read:
+def decode(recorded: bytes, vocabulary: Vocabulary = PROTOCOL) -> Read:
     """The same back. Raises: JournalDamaged where it is none that this version knows."""
     try:
         read = decode_as(recorded, _Read)
-        return Read(_input(bytes(read.input)), read.ctx, read.fault)
+        return Read(_input(bytes(read.input), vocabulary), read.ctx, read.fault)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise JournalDamaged(f"not an input that this version knows: {error}: {recorded[:200]!r}") from error
 
 
-def _input(text: bytes) -> Input:
-    value: Input = decode_as(text, c.Command if text.startswith(b'{"cmd"') else Observation | Tick)
+def _input(text: bytes, vocabulary: Vocabulary) -> Input:
+    value: Input = decode_as(text, vocabulary.command_union if text.startswith(b'{"cmd"') else Observation | Tick)
     if isinstance(value, c.Publish):
         return msgspec.structs.replace(value, payload=decode_as(text, _Payload).payload)
     if isinstance(value, c.ReportStatus):

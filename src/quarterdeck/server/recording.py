@@ -33,6 +33,7 @@ from quarterdeck.server.epilogue import close_last_run
 from quarterdeck.server.ports import Identity
 from quarterdeck.server.recorded import UNRECORDED, encode
 from quarterdeck.server.runs import Head
+from quarterdeck.slices.loaded import NONE, Loaded
 from quarterdeck.wire.codec import encode_value
 
 log = logging.getLogger("quarterdeck.server")
@@ -59,8 +60,10 @@ class Recording:
         rules: Rules,
         limits: Limits,
         now: str,
+        loaded: Loaded = NONE,
     ) -> None:
         self._opens = opens
+        self._loaded = loaded
         self._identity = identity
         self._limits = limits
         self._clock = _UnixMs()
@@ -89,8 +92,9 @@ class Recording:
     def _begun(self, rules: Rules, state: JournalState) -> Journal:
         """An open journal with this run in it."""
         journal = self._opens()
-        head = Head(self._identity.run_id, self._identity.version, self._identity.pid,
-                    msgspec.structs.replace(rules, journal=state))  # fmt: skip
+        who, loaded = self._identity, self._loaded
+        kept = msgspec.structs.replace(rules, journal=state)
+        head = Head(who.run_id, who.version, who.pid, kept, loaded.versions, loaded.homes)
         try:
             close_last_run(journal)
             journal.begin_run(self._identity.run_id, encode_value(head), self._began_ms)

@@ -73,7 +73,7 @@ class Registrations:
         engine = self._engine
         wanted = command.subscribe
         try:
-            interest = interest_of(wanted, _INNER) if wanted is not None else None
+            interest = interest_of(wanted, _INNER, engine.event_names) if wanted is not None else None
             start, wrong = self._claims.check(command, peer.link)
             supervision = self._supervision
             child = supervision.child_of(engine.state, command.pid) if supervision is not None else None
@@ -148,6 +148,7 @@ class Registrations:
             protocol=1,
             max_line_bytes=engine.config.limits.max_line_bytes,
             id=command.id,
+            slices=engine.state.loaded.versions,
         )
         engine.put(peer, Due(engine.state.version if command.subscribe is None else 0, encode_line(registered)))
 

@@ -5,13 +5,14 @@ every checkpoint. A run of another version must give every member that it record
 and hashes, which are of whole states, are not compared.
 
 Where the inputs of a run's beginning are gone, or some were lost in a hole, it goes on from the next checkpoint that
-holds a state, and tells the gap. Every step is held against its chain, in a gap too.
+holds a state, and tells the gap. Every step is held against its chain, in a gap too. A run with slices needs each of
+them in the version that it ran.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from heapq import merge
 from itertools import zip_longest
 from operator import attrgetter
@@ -31,7 +32,10 @@ from quarterdeck.log.reader import CheckpointRow, Hole, JournalReader, Run, Step
 from quarterdeck.server.recorded import decode, fault_of
 from quarterdeck.server.runs import chosen, head_of
 from quarterdeck.server.saga_loading import lacking
+from quarterdeck.server.slicing import loaded_for
 from quarterdeck.server.stepping import take_step
+from quarterdeck.slices.loaded import NONE
+from quarterdeck.slices.slice import Slice
 from quarterdeck.version import __version__
 from quarterdeck.wire.codec import decode_as, encode_value
 
@@ -81,7 +85,8 @@ class Gap(Struct, frozen=True):
 
 class Replayed(Struct, frozen=True):
     """What came of one run: `inputs`, `events` and `hashes` that agreed, in `seconds`; then a `difference`, or a
-    `damage` in words, if that ended it.
+    `damage` in words, if that ended it. `lacking` are the slices that it ran and that are not at hand, in words: with
+    any it was not replayed.
     """
 
     run_id: str
@@ -95,11 +100,12 @@ class Replayed(Struct, frozen=True):
     gaps: tuple[Gap, ...] = ()
     difference: Difference | None = None
     damage: str | None = None
+    lacking: tuple[str, ...] = ()
 
     @property
     def is_equal(self) -> bool:
         """Whether all that could be replayed gave what was recorded."""
-        return self.difference is None and self.damage is None
+        return self.difference is None and self.damage is None and not self.lacking
 
     @property
     def inputs_per_s(self) -> float:
@@ -112,17 +118,18 @@ def replay(
     run: str | None = None,
     version: str = __version__,
     sagas: Mapping[str, type[Saga]] = NO_SAGAS,
+    slices: Sequence[type[Slice[Any]]] = (),
 ) -> Iterator[Replayed]:
     """Replay a journal, run by run, the oldest first; or only `run`, an id or how it begins.
 
-    `version` is what counts as this version, `sagas` are an application's own, by name. A running launcher's journal is
-    replayed up to now. Raises: ConfigError where no one run is meant; JournalDamaged, JournalUnavailable where the
-    journal cannot be read.
+    `version` is what counts as this version, `sagas` are an application's own, by name, and `slices` those at hand. A
+    running launcher's journal is replayed up to now. Raises: ConfigError where no one run is meant; JournalDamaged,
+    JournalUnavailable where the journal cannot be read.
     """
     reader = JournalReader(path)
     try:
         for wanted in chosen(reader.runs(), run):
-            yield _Replay(reader, wanted, version, sagas).result()
+            yield _Replay(reader, wanted, version, sagas, slices).result()
     finally:
         reader.close()
 
@@ -138,8 +145,18 @@ class _Differs(Exception):
 class _Replay:
     """One run, from its first step that is held to its last."""
 
-    def __init__(self, reader: JournalReader, run: Run, version: str, sagas: Mapping[str, type[Saga]]) -> None:
+    def __init__(
+        self,
+        reader: JournalReader,
+        run: Run,
+        version: str,
+        sagas: Mapping[str, type[Saga]],
+        slices: Sequence[type[Slice[Any]]],
+    ) -> None:
         self._sagas = sagas
+        self._slices = slices
+        self._loaded = NONE
+        self._lacking: tuple[str, ...] = ()
         self._reader = reader
         self._run = run
         self._this_version = version
@@ -174,6 +191,7 @@ class _Replay:
             tuple(self._gaps),
             difference,
             damage,
+            self._lacking,
         )
 
     def _play(self) -> None:
@@ -185,8 +203,11 @@ class _Replay:
         if absent:
             what = f"run {run.run_id} had sagas that are not at hand: {', '.join(absent)}; give them by --saga"
             raise JournalDamaged(f"{self._reader.path}: {what}")
+        self._loaded, self._lacking = loaded_for(head, self._slices)
+        if self._lacking:
+            return
         if run.oldest_step == run.first_step:
-            self._state = State(head.rules, self._sagas)
+            self._state = State(head.rules, self._sagas, self._loaded)
         else:
             self._gaps.append(Gap("dropped", 1, 0, None, 0))
         marks = self._marks()
@@ -214,7 +235,7 @@ class _Replay:
         """Replay one step."""
         self._input = row.input
         try:
-            value, ctx, fault = decode(row.input)
+            value, ctx, fault = decode(row.input, self._loaded.vocabulary)
         except JournalDamaged as error:
             raise JournalDamaged(f"{self._reader.path}: step {row.step}: {error}") from error
         step, lines = take_step(state, value, ctx)
@@ -283,7 +304,7 @@ class _Replay:
     def _go_on(self, row: CheckpointRow, state: bytes) -> None:
         """Go on from a state that was kept."""
         try:
-            self._state = thaw(decode_as(state, Checkpoint), self._sagas)
+            self._state = thaw(decode_as(state, Checkpoint), self._sagas, self._loaded)
         except (msgspec.MsgspecError, KeyError) as error:
             what = f"the state after step {row.step} is none that this version knows: {error}"
             raise JournalDamaged(f"{self._reader.path}: {what}") from error

@@ -29,4 +29,7 @@ def rules_of(config: Config, now: str, cannot_observe: Iterable[str] = (), sagas
         sagas_max=limits.sagas,
         saga_id_first=int(datetime.fromisoformat(now).timestamp() * 1000),
         sagas=(*(BUILTIN_SAGAS if config.builtin_sagas else ()), *sagas),
+        slice_state_bytes_max=limits.slice_state_bytes,
+        slice_event_bytes_max=limits.slice_event_bytes,
+        slice_events_max=limits.slice_events,
     )

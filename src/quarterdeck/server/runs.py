@@ -15,13 +15,16 @@ from quarterdeck.wire.codec import decode_as
 
 
 class Head(Struct, frozen=True):
-    """The first row of a run: who ran, and by which rules."""
+    """The first row of a run: who ran, and by which rules; its slices with their versions, and as what they were loaded
+    (`module:NAME`), both by name.
+    """
 
     run_id: str
     launcher_version: str
     launcher_pid: int
     rules: Rules
     slices: dict[str, int] = {}
+    homes: dict[str, str] = {}
 
 
 def journal_path(journal: str | None, data_dir: str | None) -> Path:

@@ -81,6 +81,8 @@ class Supervisor:
         except Exception as error:
             log.error("the configuration was not reloaded: %s", error)
             return
+        if deck.slices != self._deck.slices:
+            log.warning("the slices of the configuration changed: a launcher takes that up when it is started anew")
         self._configure(deck)
         self._observe(ChildrenConfigured(plans_of(deck.processes, deck.exit_from)))
         log.info("the configuration was reloaded: %d processes", len(deck.processes))

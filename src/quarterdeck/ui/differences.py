@@ -1,7 +1,8 @@
 """Differences: what changed from one snapshot to another, table by table.
 
 Nothing is said here of any table by name but how it is called, so a table that a later version adds is compared, too:
-rows of named members by their first one, pairs by their first half, texts as they are, all else as one value.
+rows of named members by their first one, pairs by their first half, texts as they are, all else as one value. Of a
+slice each member is such a table, `SLICE.MEMBER`; a dict of it goes by its keys.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from quarterdeck.schema.replies import Snapshot
 from quarterdeck.schema.types import Rect
-from quarterdeck.ui.tables import compact, rect_text
+from quarterdeck.ui.tables import compact, rect_text, slices_in
 
 UNCOMPARED: Final = frozenset({"version", "run_id", "id", "exited_processes_max"})
 NOUNS: Final = {
@@ -51,6 +52,41 @@ def differences(old: Snapshot, new: Snapshot) -> Iterator[Change]:
     for table in Snapshot.__struct_fields__:
         if table not in UNCOMPARED:
             yield from _of_table(table, getattr(old, table), getattr(new, table))
+    for name in dict.fromkeys((*slices_in(old), *slices_in(new))):
+        yield from _of_slice(name, getattr(old, name, None), getattr(new, name, None))
+
+
+def _of_slice(name: str, old: Any, new: Any) -> Iterator[Change]:
+    """A slice that only one side has, as between two runs, is one value."""
+    if old is None:
+        yield Change(name, None, "added", new=new)
+    elif new is None:
+        yield Change(name, None, "removed", old=old)
+    else:
+        for member in new.__struct_fields__:
+            yield from _of_member(f"{name}.{member}", getattr(old, member), getattr(new, member))
+
+
+def _of_member(table: str, old: Any, new: Any) -> Iterator[Change]:
+    if old == new:
+        return
+    before, after = _slice_rows(old), _slice_rows(new)
+    if before is None or after is None:
+        yield Change(table, None, "changed", old, new)
+        return
+    yield from _of_rows(table, before, after)
+    if before.keys() == after.keys() and list(before) != list(after):
+        yield Change(f"order of {table}", None, "changed", tuple(before), tuple(after))
+
+
+def _slice_rows(value: Any) -> dict[Any, Any] | None:
+    """What a slice keeps by a key: a dict, or rows whose first members are all different; None where it is neither."""
+    if isinstance(value, dict):
+        return value
+    if not isinstance(value, tuple) or not all(isinstance(row, Struct) for row in value):
+        return None
+    rows = dict(map(_keyed, value))
+    return rows if len(rows) == len(value) and all(isinstance(key, str | int) for key in rows) else None
 
 
 def _of_table(table: str, old: Any, new: Any) -> Iterator[Change]:
@@ -60,6 +96,10 @@ def _of_table(table: str, old: Any, new: Any) -> Iterator[Change]:
     if before is None or after is None:
         yield Change(table, None, "changed", old, new)
         return
+    yield from _of_rows(table, before, after)
+
+
+def _of_rows(table: str, before: dict[Any, Any], after: dict[Any, Any]) -> Iterator[Change]:
     for key in sorted(before.keys() | after.keys()):
         if key not in before:
             yield Change(table, key, "added", new=after[key])
@@ -106,14 +146,15 @@ def line_of(change: Change) -> str:
     if change.change == "changed":
         return f"{what}: {text_of(change.old)} → {text_of(change.new)}"
     row = change.new if change.change == "added" else change.old
-    return what if row is True else f"{what}: {_row_text(row)}"
+    return what if row is True else f"{what}: {_row_text(row, change.key)}"
 
 
-def _row_text(row: Any) -> str:
+def _row_text(row: Any, key: str | int | None) -> str:
     """The members of a row that say something; its key has been said."""
     if not isinstance(row, Struct):
         return text_of(row)
-    members = ((name, getattr(row, name)) for name in row.__struct_fields__[1:])
+    first, *rest = row.__struct_fields__
+    members = ((name, getattr(row, name)) for name in (rest if getattr(row, first) == key else (first, *rest)))
     return ", ".join(f"{name} {text_of(value)}" for name, value in members if value not in (None, False))
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+import msgspec
+
 from quarterdeck.client import RunChanged, Told, Unknown
 from quarterdeck.schema import events as e
 from quarterdeck.schema.replies import Lagged
@@ -20,8 +22,8 @@ SENTENCE_CHARACTERS_MAX: Final = 1000
 
 def sentence(event: Told) -> str:
     """What happened, in one safe line of at most 1 000 characters, without the version."""
-    kind: type = type(event)
-    return cut(safe(SENTENCES[kind](event)), SENTENCE_CHARACTERS_MAX)
+    say: Callable[[Any], str] = _of_slice if isinstance(event, e.SliceEvent) else SENTENCES[type(event)]
+    return cut(safe(say(event)), SENTENCE_CHARACTERS_MAX)
 
 
 def numbered(event: Told) -> str:
@@ -139,6 +141,18 @@ def _stage_ended(event: e.StartupStageEnded) -> str:
 def _unknown(event: Unknown) -> str:
     members = {name: value for name, value in event.members.items() if name not in {"event", "version"}}
     return f"{event.name} {compact(members)}"
+
+
+def _of_slice(event: e.SliceEvent) -> str:
+    """What the slice itself says; else name and members. What an application raises is not worth the line."""
+    try:
+        said = event.sentence()
+    except Exception:
+        said = None
+    if said is not None:
+        return str(said)
+    members = {name: value for name, value in msgspec.structs.asdict(event).items() if name != "version"}
+    return f"{e.name_of(event)} {compact(members)}"
 
 
 def _run_changed(event: RunChanged) -> str:

@@ -47,6 +47,13 @@ def show_snapshot(screen: Screen, snapshot: Snapshot) -> None:
             screen.line(f"status of pid {row.pid}: {compact(row.status)}")
     show_children(screen, snapshot)
     show_windows(screen, snapshot)
+    for name in slices_in(snapshot):
+        screen.line(f"slice {name}: {compact(getattr(snapshot, name))}")
+
+
+def slices_in(snapshot: Snapshot) -> tuple[str, ...]:
+    """The members of a snapshot that are the slices'."""
+    return tuple(name for name in snapshot.__struct_fields__ if name not in Snapshot.__struct_fields__)
 
 
 def show_children(screen: Screen, snapshot: Snapshot) -> None:

@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import lru_cache, reduce
-from operator import or_
+from functools import lru_cache
 from typing import Any, Final, Literal
 
 import msgspec
 from msgspec import Raw, Struct
 
-from quarterdeck.schema.commands import COMMAND_NAMES, Command
-from quarterdeck.schema.events import EVENT_TYPES, StreamEvent
-from quarterdeck.schema.replies import DIRECTIVE_NAMES, REPLY_TYPES, Directive, Reply
+from quarterdeck.schema.commands import AnyCommand
+from quarterdeck.schema.events import AnyEvent
+from quarterdeck.schema.replies import DIRECTIVE_NAMES, Directive, Registered, Reply
+from quarterdeck.schema.vocabulary import PROTOCOL, Vocabulary
 
 DEPTH_MAX: Final = 64
 _ID_MAX: Final = 2**53
@@ -81,7 +81,7 @@ def decode_as(encoded: bytes, types: Any) -> Any:
     return _decoder_of(types).decode(encoded)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=1024)
 def _decoder_of(types: Any) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(types)
 
@@ -125,10 +125,11 @@ def _with_doubles(value: Any) -> Any:
 class CommandDecoder:
     """Decodes blocks of lines that a client sent."""
 
-    def __init__(self, types: Any = Command) -> None:
-        self._decoder: msgspec.json.Decoder[Command] = msgspec.json.Decoder(types)
+    def __init__(self, vocabulary: Vocabulary = PROTOCOL) -> None:
+        self._decoder: msgspec.json.Decoder[AnyCommand] = msgspec.json.Decoder(vocabulary.command_union)
+        self._names = vocabulary.command_names
 
-    def decode(self, block: bytes) -> Sequence[Command | Malformed]:
+    def decode(self, block: bytes) -> Sequence[AnyCommand | Malformed]:
         """The commands of one or more complete lines, in order; blank lines give nothing."""
         lines = block.count(b"\n")
         if lines == 1:
@@ -143,7 +144,7 @@ class CommandDecoder:
                 return commands
         return [self.decode_line(line) for line in block.split(b"\n") if line.strip(_BLANKS)]
 
-    def _decode_plain(self, block: bytes, lines: int) -> list[Command] | None:
+    def _decode_plain(self, block: bytes, lines: int) -> list[AnyCommand] | None:
         """All lines at once, or None where any of them needs a closer look.
 
         Every line begins with `{` and ends with `}`, so no value spans two lines; as many values as lines: none
@@ -157,7 +158,7 @@ class CommandDecoder:
             return None
         return commands if len(commands) == lines else None
 
-    def decode_line(self, line: bytes) -> Command | Malformed:
+    def decode_line(self, line: bytes) -> AnyCommand | Malformed:
         """The command of one line that is not blank."""
         if not (line.isascii() or _is_utf8(line)):
             return Malformed("invalid_command", "the line is not valid UTF-8")
@@ -167,21 +168,37 @@ class CommandDecoder:
         try:
             return self._decoder.decode(line)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            return _malformed(_head_of(line), _say(str(error)))
+            return self._malformed(_head_of(line), _say(str(error)))
+
+    def _malformed(self, head: _Head, what: str) -> Malformed:
+        cmd = _plain(head.cmd)
+        known = isinstance(cmd, str) and (cmd in self._names or cmd in DIRECTIVE_NAMES)
+        message = f"{cmd}: {what}" if known else what
+        return Malformed("invalid_command", message, cmd if known else None, _valid_id(head.id))
 
 
 class LauncherDecoder:
-    """Decodes lines that a launcher sent."""
+    """Decodes lines that a launcher sent. Of slices that the vocabulary lacks, `registered` tells the names: from then
+    on their members of a snapshot are plain values.
+    """
 
-    def __init__(self, events: Sequence[type[Struct]] = EVENT_TYPES) -> None:
-        union: Any = reduce(or_, (*events, *REPLY_TYPES))
-        self._events: msgspec.json.Decoder[StreamEvent | Reply] = msgspec.json.Decoder(union)
+    def __init__(self, vocabulary: Vocabulary = PROTOCOL) -> None:
+        self._know(vocabulary)
         self._directives: msgspec.json.Decoder[Directive] = msgspec.json.Decoder(Directive)
 
-    def decode(self, line: bytes) -> StreamEvent | Reply | Directive | Unknown:
+    def _know(self, vocabulary: Vocabulary) -> None:
+        self._vocabulary = vocabulary
+        self._events: msgspec.json.Decoder[AnyEvent | Reply] = msgspec.json.Decoder(
+            vocabulary.event_union | vocabulary.reply_union
+        )
+
+    def decode(self, line: bytes) -> AnyEvent | Reply | Directive | Unknown:
         """The value of one line that is not blank. Raises: ValueError where it is none."""
         try:
-            return self._events.decode(line)
+            value = self._events.decode(line)
+            if type(value) is Registered and not value.slices.keys() <= self._vocabulary.states.keys():
+                self._know(self._vocabulary.with_raw(value.slices))
+            return value
         except msgspec.ValidationError as error:
             members = _any_decoder.decode(line)
             if not isinstance(members, dict):
@@ -239,13 +256,6 @@ def _head_of(line: bytes) -> _Head:
         return _head_decoder.decode(line)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return _Head()
-
-
-def _malformed(head: _Head, what: str) -> Malformed:
-    cmd = _plain(head.cmd)
-    known = isinstance(cmd, str) and (cmd in COMMAND_NAMES or cmd in DIRECTIVE_NAMES)
-    message = f"{cmd}: {what}" if known else what
-    return Malformed("invalid_command", message, cmd if known else None, _valid_id(head.id))
 
 
 def _valid_id(raw: Raw) -> int | str | None:

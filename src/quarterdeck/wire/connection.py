@@ -21,12 +21,12 @@ from quarterdeck.schema.commands import (
     COMMAND_NAMES,
     COMMAND_TYPES,
     QUERY_NAMES,
-    Command,
+    AnyCommand,
     Publish,
     ReportStatus,
     name_of,
 )
-from quarterdeck.schema.events import StreamEvent
+from quarterdeck.schema.events import AnyEvent
 from quarterdeck.schema.replies import DIRECTIVE_NAMES, Directive, Reply
 from quarterdeck.schema.types import ErrorCode
 from quarterdeck.wire.codec import CommandDecoder, LauncherDecoder, Malformed, Unknown, compact, encode_line
@@ -111,7 +111,7 @@ class ServerConnection:
         """Whether complete lines wait to be taken."""
         return bool(self._blocks)
 
-    def take(self, block_bytes: int = 65536) -> Sequence[Command | Malformed]:
+    def take(self, block_bytes: int = 65536) -> Sequence[AnyCommand | Malformed]:
         """The next values, decoded now: those of about `block_bytes` bytes of whole lines; none if none wait."""
         if not self._blocks:
             return ()
@@ -130,7 +130,7 @@ class ServerConnection:
             self._blocks.appendleft(block[end:])
         return block[:end]
 
-    def admit(self, value: Command | Malformed) -> Command | Refusal:
+    def admit(self, value: AnyCommand | Malformed) -> AnyCommand | Refusal:
         """The command if it may pass now, its payload or status compacted; else why not."""
         if isinstance(value, Malformed):
             return self._refuse_malformed(value)
@@ -182,7 +182,7 @@ class ServerConnection:
             return Refusal("already_registered", "this connection is registered already", False, id)
         return Refusal("not_registered", f"{cmd} before register", verdict == "too_early_fatal", id)
 
-    def _compacted(self, value: Publish | ReportStatus) -> Command | Refusal:
+    def _compacted(self, value: Publish | ReportStatus) -> AnyCommand | Refusal:
         """The command with its payload or status encoded as it will be told, if that is not too long."""
         is_publish = isinstance(value, Publish)
         member = "payload" if is_publish else "status"
@@ -213,7 +213,7 @@ class ClientConnection:
         """Heed what `registered` said of the longest line that the launcher takes."""
         self._line_bytes_max = line_bytes_max
 
-    def send(self, command: Command) -> bytes:
+    def send(self, command: AnyCommand) -> bytes:
         """A command as bytes. Raises: LocalProtocolError where it cannot be encoded or its line would be too long."""
         try:
             line = encode_line(command)
@@ -224,15 +224,15 @@ class ClientConnection:
             raise LocalProtocolError(what)
         return line
 
-    def receive(self, received: bytes) -> list[StreamEvent | Reply | Directive | Unknown]:
+    def receive(self, received: bytes) -> list[AnyEvent | Reply | Directive | Unknown]:
         """The values that these bytes complete. Raises: RemoteProtocolError where a line is none."""
-        values: list[StreamEvent | Reply | Directive | Unknown] = []
+        values: list[AnyEvent | Reply | Directive | Unknown] = []
         for block in self._lines.feed(received):
             assert isinstance(block, bytes)  # without a limit no line is too long
             values.extend(self._decode(line) for line in block.split(b"\n") if line.strip(b" \t\r"))
         return values
 
-    def _decode(self, line: bytes) -> StreamEvent | Reply | Directive | Unknown:
+    def _decode(self, line: bytes) -> AnyEvent | Reply | Directive | Unknown:
         try:
             return self._decoder.decode(line)
         except ValueError as error:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import click
 
 from quarterdeck.ui.command import Command, json_option
 from quarterdeck.ui.looking_back import found, journal_option, run_option
 from quarterdeck.ui.screen import standard_output
+from quarterdeck.ui.slicing import slice_option, tell_lacking
+
+if TYPE_CHECKING:
+    from quarterdeck.slices.slice import Slice
 
 EXAMPLES = (
     ("quarterdeck diff 800 812", "What is there after event 812 that was not after 800, and what is not any more."),
@@ -20,8 +26,16 @@ EXAMPLES = (
 @click.argument("new", metavar="V2|TIME")
 @run_option("the newest, or the one of that time")
 @journal_option
+@slice_option("A slice that ran: what it held, too. May be given again.")
 @json_option
-def command(where: tuple[str | None, str | None], run: str | None, old: str, new: str, as_json: bool) -> None:
+def command(
+    where: tuple[str | None, str | None],
+    run: str | None,
+    old: str,
+    new: str,
+    as_json: bool,
+    slices: tuple[type[Slice[Any]], ...],
+) -> None:
     """Print what changed in the state from one version or time to another: rows added (+), removed (-), changed (~).
 
     A time may be 10m (ago), 12:00, 2026-11-24T12:00 or RFC 3339. With --json one object a change.
@@ -29,9 +43,10 @@ def command(where: tuple[str | None, str | None], run: str | None, old: str, new
     from quarterdeck.server.history import open_history
     from quarterdeck.ui.differences import COLOURS, differences, encoded, line_of
 
-    with open_history(*where) as history:
-        before = history.snapshot(*found(history, run, old, "V1"))
-        after = history.snapshot(*found(history, run, new, "V2"))
+    with open_history(*where, slices) as history:
+        first, last = found(history, run, old, "V1"), found(history, run, new, "V2")
+        before, after = history.snapshot(*first), history.snapshot(*last)
+        tell_lacking(dict.fromkeys((*history.lacking(first[0]), *history.lacking(last[0]))))
     screen = standard_output()
     if not as_json:
         other = f" of run {before.run_id}" if before.run_id != after.run_id else ""

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from quarterdeck.ui.command import Command, json_option
 from quarterdeck.ui.looking_back import EventLines, journal_option, run_option
 from quarterdeck.ui.screen import Screen, standard_output
+from quarterdeck.ui.slicing import slice_option
 
 if TYPE_CHECKING:
     from quarterdeck.server.history import History
     from quarterdeck.server.selection import Happened
+    from quarterdeck.slices.slice import Slice
 
 EXAMPLES = (
     ("quarterdeck events --since 10m", "The last ten minutes, also over restarts of the launcher."),
@@ -32,6 +34,7 @@ EXAMPLES = (
 @click.option("-n", "--limit", type=click.IntRange(min=1), metavar="N", help="Only so many, the newest.")
 @run_option("every run")
 @journal_option
+@slice_option("A slice that ran: its events as it says them. May be given again.")
 @json_option
 def command(
     where: tuple[str | None, str | None],
@@ -43,6 +46,7 @@ def command(
     label: str | None,
     limit: int | None,
     as_json: bool,
+    slices: tuple[type[Slice[Any]], ...],
 ) -> None:
     """Print what happened, of every run that the journal keeps, the oldest first, with or without a launcher running.
 
@@ -63,7 +67,7 @@ def command(
         limit=limit,
     )
     screen = standard_output()
-    with open_history(*where) as history:
+    with open_history(*where, slices) as history:
         records = history.records if run is None else [history.record(run)]
         show = _Shown(screen, history, as_json)
         for happened in select(history, records, wanted):

@@ -10,10 +10,12 @@ import click
 from quarterdeck.ui.command import Command, folder_option, json_option
 from quarterdeck.ui.exits import Exit
 from quarterdeck.ui.screen import Screen, standard_output
+from quarterdeck.ui.slicing import slice_option
 from quarterdeck.ui.text import cut
 
 if TYPE_CHECKING:
     from quarterdeck.server.replay import Difference, Gap, Replayed
+    from quarterdeck.slices.slice import Slice
 
 SIDE_CHARACTERS_MAX = 2_000
 """How much of an input, an event or a state is shown; `--json` shows all of it."""
@@ -29,14 +31,23 @@ EXAMPLES = (
 @click.argument("journal", required=False)
 @click.option("--run", metavar="RUN_ID", help="Only this run; enough of its id will do. [default: every run]")
 @click.option("--saga", "sagas", metavar="MODULE:NAME", multiple=True, help="A saga that the run had loaded.")
+@slice_option("A slice that ran, in the version that ran. May be given again.")
 @folder_option
 @json_option
-def command(journal: str | None, run: str | None, sagas: tuple[str, ...], data_dir: str | None, as_json: bool) -> int:
+def command(
+    journal: str | None,
+    run: str | None,
+    sagas: tuple[str, ...],
+    data_dir: str | None,
+    as_json: bool,
+    slices: tuple[type[Slice[Any]], ...],
+) -> int:
     """Feed the inputs that a journal holds to a fresh launcher's rules, and compare what comes of them.
 
     JOURNAL is a file; without one, the data folder's. Every event is compared byte for byte, and the state at every
     checkpoint; of a run of another version of the launcher, every member that was recorded. Exit code 0 where all is
-    equal, 1 where it is not: then the first difference is shown with both sides.
+    equal, 1 where it is not: then the first difference is shown with both sides. A run with slices is replayed only
+    where each of them is given, in its version.
     """
     from pathlib import Path
 
@@ -48,7 +59,7 @@ def command(journal: str | None, run: str | None, sagas: tuple[str, ...], data_d
     screen = standard_output()
     show = _show_json if as_json else _show
     verdicts = []
-    for replayed in replay(path, run, sagas=load_sagas(sagas, Path.cwd())):
+    for replayed in replay(path, run, sagas=load_sagas(sagas, Path.cwd()), slices=slices):
         show(screen, replayed)
         verdicts.append(replayed.is_equal)
     if not verdicts and not as_json:
@@ -67,6 +78,8 @@ def _show_json(screen: Screen, replayed: Replayed) -> None:
 def _show(screen: Screen, replayed: Replayed) -> None:
     colour = "green" if replayed.is_equal else "red"
     screen.line(_summary(replayed), colour)
+    for what in replayed.lacking:
+        screen.line(f"  not replayed: {what}", colour)
     for gap in replayed.gaps:
         screen.line(f"  {_gap(gap)}", "yellow")
     if replayed.damage is not None:

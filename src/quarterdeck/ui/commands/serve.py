@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import functools
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from quarterdeck.ui.command import Address, data_dir_option, endpoint_option
 from quarterdeck.ui.screen import standard_output
 from quarterdeck.ui.settings import LauncherCommand, settings_options
+from quarterdeck.ui.slicing import slice_option
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from quarterdeck.server.daemon import Listening
+    from quarterdeck.slices.slice import Slice
 
 EXAMPLES = (
     ("quarterdeck serve", "This user's launcher, in the foreground, until Ctrl-C, SIGTERM or quarterdeck quit."),
@@ -29,6 +31,7 @@ EXAMPLES = (
         "Run an application's processes, too.",
     ),
     ("quarterdeck serve --saga app.sagas:TearOff", "Load a saga of the application's own: docs/sagas.md."),
+    ("quarterdeck serve --slice app.counter:Counter", "Keep a slice of the application's own state, too."),
     ("quarterdeck serve --set pid_check=off", "Change a setting; an unknown one is refused with the right ones."),
 )
 
@@ -38,9 +41,15 @@ EXAMPLES = (
 @endpoint_option
 @click.option("--config", metavar="FILE", help="Run the processes of a quarterdeck.toml, too; SIGHUP reads it anew.")
 @click.option("--saga", "sagas", metavar="MODULE:NAME", multiple=True, help="Load a saga. May be given again.")
+@slice_option("Run a slice of the application's, too. May be given again.")
 @settings_options
 def command(
-    data_dir: str | None, endpoint: str | None, config: str | None, sagas: tuple[str, ...], settings: list[str]
+    data_dir: str | None,
+    endpoint: str | None,
+    config: str | None,
+    sagas: tuple[str, ...],
+    settings: list[str],
+    slices: tuple[type[Slice[Any]], ...],
 ) -> int:
     """Run a launcher until it is told to quit.
 
@@ -54,11 +63,18 @@ def command(
     given = Address.given(endpoint, data_dir, config)
     if given.config is None:
         settled = Config.from_settings(settings)
-        return run(settled, data_dir=_path(given.folder()), endpoint=_address(given), announce=announce, sagas=sagas)
-    return _serve_deck(given.config, given, settings, sagas)
+        folder, address = _path(given.folder()), _address(given)
+        return run(settled, data_dir=folder, endpoint=address, announce=announce, sagas=sagas, slices=slices)
+    return _serve_deck(given.config, given, settings, sagas, slices)
 
 
-def _serve_deck(config: str, given: Address, settings: list[str], sagas: tuple[str, ...]) -> int:
+def _serve_deck(
+    config: str,
+    given: Address,
+    settings: list[str],
+    sagas: tuple[str, ...],
+    slices: tuple[type[Slice[Any]], ...],
+) -> int:
     """Serve with the processes of a file. What flags say of settings and folder counts more."""
     from pathlib import Path
 
@@ -70,8 +86,15 @@ def _serve_deck(config: str, given: Address, settings: list[str], sagas: tuple[s
     deck = read_deckfile(path)
     folder = _path(given.data_dir) or deck.data_dir
     settled = Config.from_settings(settings, deck.config)
-    reads = functools.partial(read_deckfile, path)
-    return run(settled, data_dir=folder, endpoint=given.endpoint, announce=announce, reads=reads, sagas=sagas)
+    return run(
+        settled,
+        data_dir=folder,
+        endpoint=given.endpoint,
+        announce=announce,
+        reads=functools.partial(read_deckfile, path),
+        sagas=sagas,
+        slices=slices,
+    )
 
 
 def announce(listening: Listening) -> None:

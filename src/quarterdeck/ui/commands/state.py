@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import click
 
 from quarterdeck.ui.command import Command, json_option
 from quarterdeck.ui.looking_back import found, heading, journal_option, run_option
 from quarterdeck.ui.screen import standard_output
+from quarterdeck.ui.slicing import slice_option, tell_lacking
+
+if TYPE_CHECKING:
+    from quarterdeck.slices.slice import Slice
 
 EXAMPLES = (
     ("quarterdeck state --at 812", "After event 812 of the newest run."),
@@ -19,17 +25,25 @@ EXAMPLES = (
 @click.option("--at", metavar="V|TIME", help="A version, or 10m (ago), 12:00, 2026-11-24T12:00. [default: the end]")
 @run_option("the newest, or the one of that time")
 @journal_option
+@slice_option("A slice that ran: what it held, too. May be given again.")
 @json_option
-def command(where: tuple[str | None, str | None], run: str | None, at: str | None, as_json: bool) -> None:
+def command(
+    where: tuple[str | None, str | None],
+    run: str | None,
+    at: str | None,
+    as_json: bool,
+    slices: tuple[type[Slice[Any]], ...],
+) -> None:
     """Print the state as it was at a version or a time of any run, with or without a launcher running.
 
     Shown as `quarterdeck snapshot` shows it: a summary on a terminal, one line of JSON when piped or with --json.
     """
     from quarterdeck.server.history import open_history
 
-    with open_history(*where) as history:
+    with open_history(*where, slices) as history:
         record, version = found(history, run, at, "--at")
         snapshot = history.snapshot(record, version)
+        tell_lacking(history.lacking(record))
     screen = standard_output()
     if as_json or not screen.is_terminal:
         import msgspec

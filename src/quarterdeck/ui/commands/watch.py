@@ -18,10 +18,12 @@ from quarterdeck.errors import Timeout
 from quarterdeck.ui.command import Address, Command, address_options
 from quarterdeck.ui.exits import Exit, Failure
 from quarterdeck.ui.screen import Screen, standard_output
+from quarterdeck.ui.slicing import slice_option
 
 if TYPE_CHECKING:
     from quarterdeck.client import Told
     from quarterdeck.client.blocking import BlockingClient
+    from quarterdeck.slices.slice import Slice
 
 EXAMPLES = (
     ("quarterdeck watch", "Everything, from now on, until Ctrl-C."),
@@ -38,6 +40,7 @@ EXAMPLES = (
 @click.option("--count", type=click.IntRange(min=1), metavar="N", help="End after N events.")
 @click.option("--for", "seconds", type=click.FloatRange(min=0), metavar="SECONDS", help="End after so many seconds.")
 @click.option("--json", "as_json", is_flag=True, help="Print each event as the line of JSON that it is.")
+@slice_option("A slice that the launcher runs: its events as it says them.")
 @address_options
 def command(
     address: Address,
@@ -47,6 +50,7 @@ def command(
     count: int | None,
     seconds: float | None,
     as_json: bool,
+    slices: tuple[type[Slice[Any]], ...],
 ) -> None:
     """Print events as they happen: one sentence each, behind its version; with --json one line of JSON each.
 
@@ -58,21 +62,27 @@ def command(
     show = _Lines(standard_output(), as_json)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # to be told to end is no crash: it says goodbye
     try:
-        with _connected(address, globs or ("*",), since, run) as client:
+        with _connected(address, globs or ("*",), since, run, slices) as client:
             for event in _limited(client, globs, count, seconds):
                 show(event)
     except KeyboardInterrupt:
         return
 
 
-def _connected(address: Address, globs: tuple[str, ...], since: int | None, run: str | None) -> BlockingClient:
+def _connected(
+    address: Address,
+    globs: tuple[str, ...],
+    since: int | None,
+    run: str | None,
+    slices: tuple[type[Slice[Any]], ...],
+) -> BlockingClient:
     from quarterdeck.client import Cursor, connect_blocking
 
-    options = address.options()
+    options: dict[str, Any] = {"kind": "tool", "name": "watch", "slices": slices, **address.options()}
     if since is None or run is not None:
         cursor = None if since is None or run is None else Cursor(run, since)
-        return connect_blocking(kind="tool", name="watch", events=globs, since=cursor, **options)
-    client = connect_blocking(kind="tool", name="watch", events=(), **options)
+        return connect_blocking(events=globs, since=cursor, **options)
+    client = connect_blocking(events=(), **options)
     client.subscribe(*globs, since=Cursor(client.run_id, since))
     return client
 
