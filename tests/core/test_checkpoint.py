@@ -306,14 +306,14 @@ def test_a_window_whose_handle_is_missing_is_refused() -> None:
 
 def test_a_saga_whose_class_is_not_at_hand_is_there_by_its_name() -> None:
     unknown = checkpoints.FrozenSaga(100, {"type": "tear_off", "tab": 7}, None, 0)
-    state = thaw(msgspec.structs.replace(freeze(full()), sagas=(unknown,)))
+    state = thaw(msgspec.structs.replace(freeze(full()), sagas=(unknown,)), loaded=LOADED)
     assert name_of(state.sagas[100].saga) == "tear_off"
 
 
 def test_a_saga_whose_members_are_none_of_its_kind_is_refused() -> None:
     wrong = checkpoints.FrozenSaga(100, {"type": "window_cleanup_cascade", "label": 7}, None, 0)
     with pytest.raises(msgspec.ValidationError, match="label"):
-        thaw(msgspec.structs.replace(freeze(full()), sagas=(wrong,)))
+        thaw(msgspec.structs.replace(freeze(full()), sagas=(wrong,)), loaded=LOADED)
 
 
 # --- journals of another version
