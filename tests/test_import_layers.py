@@ -156,6 +156,7 @@ FILES |= dict.fromkeys(
         "drivers/guard_child.py",
         "drivers/guard_link.py",
         "drivers/guard_start.py",
+        "drivers/orphans.py",
     ),
     _GUARD,
 )

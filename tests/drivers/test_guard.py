@@ -240,6 +240,16 @@ def test_a_signal_reaches_the_group_and_the_rest_of_it_has_time_to_end(guard: Gu
     assert not wrapper.is_running()
 
 
+def test_a_signal_that_is_only_passed_on_gives_nobody_time(guard: Guarded) -> None:
+    script = "trap '' USR1; sleep 100000 & trap 'exit 3' USR1; echo up; wait"
+    pid = guard.start(guard.spec("a", "sh", "-c", script))
+    guard.line("a", "up")
+    guard.ask(Signal("a", pid, "SIGUSR1", ends=False))
+    exited = guard.end_of("a")
+    assert exited.code == 3
+    assert "sleep 100000" in exited.escaped[0]
+
+
 def test_who_ignores_the_signal_is_killed_with_its_children(guard: Guarded) -> None:
     pid = guard.start(guard.program("a", "stubborn.py"))
     guard.line("a", "stubborn")

@@ -265,3 +265,15 @@ def test_only_a_child_of_kind_host_may_be_host_where_roles_are_proven(deck: Deck
     deck.until(client, e.ChildReady, name="web")
     with pytest.raises(quarterdeck.CommandRefused, match="forbidden"):
         connect_blocking(kind="host", name="an impostor", endpoint=deck.launcher.endpoint)
+
+
+def test_a_signal_for_an_application_that_nobody_names_ends_nothing(deck: Deck) -> None:
+    deck.write(TWO)
+    client = deck.start()
+    deck.until(client, e.ChildReady, name="web")
+    os.kill(deck.launcher.pid, signal.SIGUSR1)
+    os.kill(deck.launcher.pid, signal.SIGUSR2)
+    client.quit(reason="user_exit")
+    told = deck.until(client, e.LifecyclePhaseChanged, to="dead")
+    assert moves(told, "web") == ["stopping", "stopped"]
+    assert deck.launcher.wait() == 0

@@ -213,6 +213,10 @@ class Children:
         self._stop_probe(name)
         self._send(wire.Signal(name, pid, signal))
 
+    def pass_on(self, name: str, signal: str) -> None:
+        """Send a child a signal that means something to it, and not its end."""
+        self._send(wire.Signal(name, None, signal, ends=False))
+
     def kill(self, name: str, pid: int | None) -> None:
         """Kill a child and all that descends from it."""
         self._stop_probe(name)

@@ -166,7 +166,7 @@ def _left_behind(
             continue
         came_to_us = spared is not None and process.parent == mine
         if came_to_us and process.is_dead:
-            _reap(process.pid)
+            bury(process.pid)
         elif (
             came_to_us
             or process.key in known
@@ -178,11 +178,12 @@ def _left_behind(
     return [process for process in _and_below(found, _by_parent(table)) if not process.is_dead]
 
 
-def _reap(pid: int) -> None:
+def bury(pid: int) -> bool:
+    """Reap a child of ours if it has ended; returns whether it is gone, whoever did it."""
     try:
-        os.waitpid(pid, os.WNOHANG)
+        return os.waitpid(pid, os.WNOHANG)[0] != 0
     except ChildProcessError:
-        pass  # somebody else in this program did
+        return True
 
 
 def _orphans(below: Mapping[int, list[Process]], guard: int) -> list[Process]:

@@ -32,7 +32,7 @@ from typing import Any, Final
 if sys.platform != "win32":
     from quarterdeck.drivers import descendants
     from quarterdeck.drivers.child_output import Stream
-    from quarterdeck.drivers.descendants import Process, described
+    from quarterdeck.drivers.descendants import Process, bury, described
     from quarterdeck.drivers.guard_child import CannotSpawn, GuardChild, say_cannot_spawn, spawn_child
     from quarterdeck.drivers.guard_limits import CgroupRoom, speaks_of_memory, system_oom_kills
     from quarterdeck.drivers.guard_link import Link
@@ -185,7 +185,7 @@ class Guard:
             self._link.report(Trouble(child.name, f"there is no signal {request.signal}"))
             return
         self._look()  # who descends from it is known best while all parents live
-        child.is_asked_to_end = True
+        child.is_asked_to_end |= request.ends
         try:
             os.killpg(child.pid, signum)
         except ProcessLookupError:
@@ -279,7 +279,7 @@ class Guard:
                 child.code = _code_of(child.pid)
         while True:
             others = [pid for pid in descendants.children_of_mine() if pid not in mains]
-            left = [pid for pid in others if not _bury(pid)]
+            left = [pid for pid in others if not bury(pid)]
             if left == others:  # who was buried may have forked right before, and what it left is ours since
                 break
         self._has_strays = bool(left)
@@ -313,7 +313,7 @@ class Guard:
         table = descendants.processes()
         for _ in range(LOOKS_MAX):
             ended = [process.pid for process in table.values() if process.is_dead and process.parent == os.getpid()]
-            buried = [pid for pid in ended if pid not in mains and _bury(pid)]
+            buried = [pid for pid in ended if pid not in mains and bury(pid)]
             if not buried:
                 break
             table = descendants.processes()
@@ -369,7 +369,7 @@ class Guard:
         for _ in range(3):  # that it was held, why it could not go on, and the end: whatever was not read yet
             self._hear(child)
         self._drain_output(child)
-        _bury(child.pid)
+        bury(child.pid)
         del self._children[child.name]
         assert child.code is not None
         tail = child.output.tail()
@@ -472,13 +472,6 @@ if sys.platform == "linux":
             return None
         return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
 
-    def _bury(pid: int) -> bool:
-        """Reap a child of ours if it has ended; returns whether it is gone."""
-        try:
-            return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG) is not None
-        except ChildProcessError:
-            return True
-
 else:
 
     def _code_of(pid: int) -> int | None:
@@ -488,10 +481,3 @@ else:
         except ChildProcessError:
             return None
         return os.waitstatus_to_exitcode(status) if ended else None
-
-    def _bury(pid: int) -> bool:
-        """Reap a child of ours if it has ended; returns whether it is gone."""
-        try:
-            return os.waitpid(pid, os.WNOHANG)[0] != 0
-        except ChildProcessError:
-            return True

@@ -77,14 +77,16 @@ class Ready(NamedTuple):
 
 
 class Signal(NamedTuple):
-    """Ask a child to end: send the signal of this name (`SIGTERM`) to its process group.
+    """Send the signal of this name (`SIGTERM`) to a child's process group.
 
-    From then on, when its first process ends, the rest of its group has time to end too: until `Kill`.
+    `ends`: to ask it to end. From then on, when its first process ends, the rest of its group has time to end too:
+    until `Kill`.
     """
 
     name: str
     pid: int | None
     signal: str
+    ends: bool = True
 
 
 class Kill(NamedTuple):

@@ -21,6 +21,7 @@ from msgspec import Struct
 from quarterdeck.config import Config
 from quarterdeck.core.saga_kinds import NO_SAGAS
 from quarterdeck.core.state import State
+from quarterdeck.drivers import orphans
 from quarterdeck.drivers.clock import SystemClock
 from quarterdeck.drivers.witness import Witness
 from quarterdeck.errors import ConfigError
@@ -201,8 +202,10 @@ class Daemon:
             on_stop=stopped.set,
         )
         signals.heed_quits(loop, engine.observe)
+        if orphans.come_here():
+            orphans.watch(loop)
         if self._supervisor is not None:
-            signals.heed_reload(loop, functools.partial(self._reload, loop))
+            signals.heed_for_children(loop, functools.partial(self._reload, loop), self._supervisor.pass_on)
             self._supervisor.begin(loop, lambda observation: engine.observe(observation, "child"))
             engine.turn()  # what is alive already is known before anybody can ask
         acceptor.serve(engine)

@@ -2,6 +2,7 @@
 
 - SIGTERM, SIGINT: it quits. Clients are told, children get their stop signal and their grace.
 - SIGHUP: the configuration of its children is read anew.
+- SIGUSR1, SIGUSR2: passed on to the child that it is there for (`exit_from`).
 """
 
 from __future__ import annotations
@@ -27,7 +28,11 @@ def heed_quits(loop: asyncio.AbstractEventLoop, observe: Callable[[QuitSignalled
             loop.add_signal_handler(number, observe_this)
 
 
-def heed_reload(loop: asyncio.AbstractEventLoop, reload: Callable[[], None]) -> None:
-    """Call this when the configuration is to be read anew."""
+def heed_for_children(
+    loop: asyncio.AbstractEventLoop, reload: Callable[[], None], pass_on: Callable[[str], None]
+) -> None:
+    """Heed what concerns its children: `reload` their configuration, `pass_on` the signal of a name."""
     if sys.platform != "win32":
         loop.add_signal_handler(signal.SIGHUP, reload)
+        for number in (signal.SIGUSR1, signal.SIGUSR2):
+            loop.add_signal_handler(number, pass_on, number.name)

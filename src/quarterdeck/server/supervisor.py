@@ -87,6 +87,13 @@ class Supervisor:
         self._observe(ChildrenConfigured(plans_of(deck.processes, deck.exit_from)))
         log.info("the configuration was reloaded: %d processes", len(deck.processes))
 
+    def pass_on(self, signal: str) -> None:
+        """Send a signal on to the child that the launcher is there for."""
+        if self._deck.exit_from is None:
+            log.warning("%s goes to nobody: exit_from names no process in the configuration", signal)
+        else:
+            self._driver.pass_on(self._deck.exit_from, signal)
+
     def _configure(self, deck: DeckFile) -> None:
         self._deck = deck
         programs = {spec.name: self._program(spec) for spec in deck.processes}
