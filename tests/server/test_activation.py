@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
+from quarterdeck.transport.peercred import peer_of
 from tests.server.launched import Launched, serve_command, short_folder
 from tests.server.raw import DEADLINE_S, Raw
 from tests.server.systemd import passing
@@ -59,6 +60,9 @@ def test_who_came_before_the_launcher_is_served_and_the_socket_outlives_it(unit:
     launched = unit.start()
     early.register(launched.new_pid(), "tool")
     early.close()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as late:
+        late.connect(unit.path)
+        assert peer_of(late).pid == launched.pid  # not whoever made the socket
     launched.put_away()
     between = Raw(unit.path)
     launched = unit.start()
@@ -116,8 +120,18 @@ def sockets_of(pid: int) -> set[int]:
 def test_what_was_passed_to_another_process_is_not_ours(unit: Unit, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LISTEN_FDS", "1")
     monkeypatch.setenv("LISTEN_PID", str(os.getpid()))
+    unit.sock.close()
     Launched({}, unit.folder).put_away()
     assert not os.path.exists(unit.path)  # it was its own
+
+
+def test_a_socket_at_which_systemd_listens_is_not_taken_for_stale(unit: Unit) -> None:
+    done = subprocess.run(
+        serve_command(unit.folder, {}), capture_output=True, text=True, timeout=DEADLINE_S, check=False
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"somebody listens at {unit.path} who is no launcher" in done.stderr
+    unit.start().put_away()
 
 
 # --- what cannot be listened at

@@ -472,6 +472,30 @@ print(connection.recv(100), flush=True)
         shutil.rmtree(folder)
 
 
+@as_root
+@pytest.mark.parametrize("front", ["unix.connect(path, timeout_s=10)", "loop.run_until_complete(opened())"])
+def test_a_socket_at_which_root_listens_is_trusted(front: str) -> None:
+    source = f"""
+import asyncio, os, sys
+from quarterdeck.transport import unix
+path = sys.argv[1]
+os.setuid({NOBODY})
+loop = asyncio.new_event_loop()
+async def opened():
+    transport, _ = await unix.open_connection(loop, path, asyncio.Protocol, timeout_s=10)
+    transport.close()
+{front}
+loop.close()
+"""
+    folder = tempfile.mkdtemp(dir="/tmp")
+    listener = Listener(f"{folder}/q.sock")
+    for path in (folder, listener.address):
+        os.chown(path, NOBODY, NOBODY)  # as systemd makes it for a service with User=
+    subprocess.run([sys.executable, "-c", source, listener.address], check=True, timeout=60)
+    listener.close()
+    shutil.rmtree(folder)
+
+
 def test_blocking_stream_sends_receives_and_times_out(listener: Listener) -> None:
     connection, client = pair(listener)
     assert client.gettimeout() is None

@@ -32,6 +32,7 @@ PATH_BYTES_MAX = 103 if sys.platform == "darwin" else 107  # sun_path without it
 _HOLDER_WAIT_S = 1.0  # protocol, section 9: re-reading for up to 1 s
 _HOLDER_REREAD_S = 0.01
 _HOLDER_BYTES_MAX = 8192  # a version of 512 characters and a path, each character at most 12 bytes of JSON
+_STALE_LOOKS = 10  # a launcher that is killed lets go of its locks a moment before its socket
 _REPLACED_MAX = 16  # a lock file replaced this often while we lock it is somebody's doing, not chance
 _WINDOWS_LOCK_OFFSET = 1 << 30  # Windows locks forbid reading what they cover, so the lock lies beyond the content
 
@@ -263,7 +264,8 @@ class Claim:
     def remove_stale_socket(self) -> None:
         """Remove the socket that a launcher before us left behind, if there is one.
 
-        Raises EndpointRefused if the claim was released, or if what is there is not a socket.
+        Raises EndpointRefused if the claim was released, or if what is there is not a socket, or one that somebody
+        listens at: systemd does for a launcher that it has not started yet.
         """
         if not self.held:
             raise EndpointRefused(f"{self.address} may be another launcher's by now: the claim was released")
@@ -272,6 +274,11 @@ class Claim:
         try:
             if not stat.S_ISSOCK(os.lstat(self.address).st_mode):
                 raise EndpointRefused(f"{self.address} is in the way and not a socket; move it away")
+            if _keeps_listening(self.address):
+                raise EndpointRefused(
+                    f"somebody listens at {self.address} who is no launcher; "
+                    "if that is a .socket unit of systemd's, start its service, or stop it"
+                )
             os.unlink(self.address)
         except FileNotFoundError:
             pass
@@ -447,6 +454,32 @@ else:
         except PermissionError:
             pass  # it lives, and is another user's
         return True
+
+
+def _keeps_listening(address: str) -> bool:
+    """Whether a socket is not stale, at several looks."""
+    for _ in range(_STALE_LOOKS):
+        if not _somebody_listens(address):
+            return False
+        time.sleep(_HOLDER_REREAD_S)
+    return True
+
+
+def _somebody_listens(address: str) -> bool:
+    """Whether one can connect to it; where that cannot be told, nobody does, as it is ours by its folder."""
+    import socket
+
+    if sys.platform == "win32":
+        return False
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        sock.setblocking(False)
+        try:
+            sock.connect(address)
+        except BlockingIOError:
+            return True  # and has more clients waiting than it takes
+        except OSError:
+            return False
+    return True
 
 
 def _write_holder(lock: int, holder: Holder) -> None:

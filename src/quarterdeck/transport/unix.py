@@ -4,7 +4,8 @@ Rules:
 - The same names and signatures as pipe.py, its twin for Windows.
 - We bind and accept ourselves: asyncio's own path argument takes over a live socket without a word, and a loop that
   accepts for us drops connections without a word when descriptors run out.
-- A client checks that the peer is its own user before it sends a byte.
+- A client checks that the peer is its own user before it sends a byte, or root, who could read us anyway: of a socket
+  that systemd made for a service of the machine, the kernel says that root listens, until the launcher does.
 - The blocking end never imports asyncio: importing it would double the time that a command takes to start.
 """
 
@@ -107,7 +108,7 @@ class Listener:
         check_path(address)
         self.address = address
         self._is_ours = passed is None
-        self._sock = _made(address, backlog) if passed is None else _taken(address, passed)
+        self._sock = _made(address, backlog) if passed is None else _taken(address, passed, backlog)
         self._sock.setblocking(False)
         self._identity = _identity_of(address)
 
@@ -159,7 +160,7 @@ def connect(address: str, *, timeout_s: float | None) -> Stream:
     """Return a connection to the launcher at an address, blocking and without a timeout of its own.
 
     `timeout_s` bounds the wait for a place in the backlog; None waits for ever.
-    Raises NoLauncher if nobody listens, Timeout, or EndpointRefused if the peer is not our own user.
+    Raises NoLauncher if nobody listens, Timeout, or EndpointRefused if the peer is another user, and not root.
     """
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
     sock = _new_socket(address)
@@ -185,8 +186,8 @@ async def open_connection(
     """Return a transport and its protocol, connected to the launcher at an address.
 
     `timeout_s` bounds the wait for a place in the backlog; None waits for ever.
-    Raises NoLauncher if nobody listens, Timeout, or EndpointRefused if the peer is not our own user; the protocol is
-    then never made.
+    Raises NoLauncher if nobody listens, Timeout, or EndpointRefused if the peer is another user, and not root; the
+    protocol is then never made.
     """
     import asyncio
 
@@ -211,7 +212,7 @@ def _new_socket(address: str) -> socket.socket:
 
 
 def _try_connect(sock: socket.socket, address: str) -> bool:
-    """Say whether the connection stands, with a peer of our own user; False while the backlog is full."""
+    """Say whether the connection stands, with a peer that we trust; False while the backlog is full."""
     try:
         sock.connect(address)
     except BlockingIOError:
@@ -221,7 +222,7 @@ def _try_connect(sock: socket.socket, address: str) -> bool:
     except OSError as error:
         raise EndpointRefused(f"cannot connect to {address}: {error.strerror}") from error
     uid = peer_of(sock).uid
-    if uid != os.geteuid():
+    if uid not in (os.geteuid(), 0):
         raise EndpointRefused(f"the launcher at {address} belongs to uid {uid}, and you are uid {os.geteuid()}")
     return True
 
@@ -244,7 +245,7 @@ def _made(address: str, backlog: int) -> socket.socket:
     return sock
 
 
-def _taken(address: str, fd: int) -> socket.socket:
+def _taken(address: str, fd: int, backlog: int) -> socket.socket:
     try:
         sock = socket.socket(fileno=fd)
     except OSError as error:
@@ -253,6 +254,7 @@ def _taken(address: str, fd: int) -> socket.socket:
     if wrong is not None:
         sock.close()
         raise EndpointRefused(f"systemd passed {wrong}; its .socket unit needs ListenStream={address}")
+    sock.listen(backlog)  # again: who asks the kernel from now on is told that it is us who listen
     return sock
 
 
