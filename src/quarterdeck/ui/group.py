@@ -22,6 +22,7 @@ COMMAND_NAMES: Final = (
     "init",
     "check",
     "serve",
+    "install-unit",
     "quit",
     "endpoint",
     "ping",
@@ -50,7 +51,7 @@ COMMAND_NAMES: Final = (
     "demo",
 )
 """In the order in which help shows them; each is a file of `commands`."""
-_FILES: Final = {"import": "import_journal", "last-crash": "last_crash"}
+_FILES: Final = {"import": "import_journal", "install-unit": "install_unit", "last-crash": "last_crash"}
 """The files that are not named as their command."""
 
 
