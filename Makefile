@@ -20,7 +20,7 @@ TYPED := src tests $(wildcard bench) $(wildcard examples)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types-linux types-win32 types-darwin format soak fuzz bench lock clean debian-tools
+.PHONY: help setup demo test check lint types-linux types-win32 types-darwin format soak fuzz load bench lock clean debian-tools
 
 help:  ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -65,6 +65,9 @@ soak: $(READY)  ## Simulate worlds as long as you like (SECONDS=600)
 fuzz: $(READY)  ## Fuzz wire and configuration (FUZZ_SECONDS=60 for each target; ARGS=deckfile for one)
 	@$(PY) -c 'import atheris' 2>/dev/null || $(PIP) install --quiet --editable '.[fuzz]' --no-build-isolation
 	$(PY) -m tests.fuzz.run --seconds $(or $(FUZZ_SECONDS),60) $(ARGS)
+
+load: $(READY)  ## A launcher among 1 000 clients that misbehave (ARGS="--seconds 60 --clients 1000")
+	$(PY) -m bench.soak $(ARGS)
 
 bench: $(READY)  ## Measure, against peers where they are installed
 	$(PY) bench/run.py $(ARGS)
