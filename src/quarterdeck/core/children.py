@@ -69,7 +69,9 @@ DEADLINES: Final[tuple[DeadlineKind, ...]] = ("child_backoff", "child_kill", "ch
 
 
 def configured(state: State, observation: ChildrenConfigured, ctx: Context) -> Step:
-    """The plans are these now: what is new starts, what changed restarts, what is gone stops, and the rest stays."""
+    """The plans are these now: what is new starts, what changed restarts, what is gone stops, and the rest stays. Of
+    everything that it moves something is told at once.
+    """
     step = Step()
     plans = {plan.name: plan for plan in observation.plans}
     changed: list[Child] = []
@@ -81,20 +83,23 @@ def configured(state: State, observation: ChildrenConfigured, ctx: Context) -> S
         before = state.children.get(name)
         if before is None:
             child = state.children[name] = Child(plan)
-            _enter(state, step, child, "stopped", reason="configured")
+            _enter(state, step, child, "stopped", reason="configured" if plan.autostart else "configured, not started")
             child.wanted = plan.autostart
         elif before.plan.revision != plan.revision or before.removed:
+            before.wanted = plan.autostart if before.removed else before.wanted
             before.plan, before.removed = plan, False
             changed.append(before)
         else:
             before.plan = plan
     state.dependents = dependents_of(state)
     for child in changed:
-        if child.is_alive or child.state == "backoff":
-            _restart(state, step, child, ctx, "its configuration changed")
-        elif child.spawning:
+        if child.spawning:
             child.again = child.wanted
+        elif child.is_alive and child.wanted:
+            _restart(state, step, child, ctx, "its configuration changed")
         elif child.wanted:
+            state.deadlines.drop(Deadline(child.plan.name, 0, "child_backoff"))
+            _enter(state, step, child, "stopped", reason="its configuration changed")
             _begin(child)
     for name in plans:
         _start_if_due(state, step, state.children[name])
@@ -113,7 +118,12 @@ def stop(state: State, command: StopProcess, ctx: Context) -> Step:
     """A client asks for a child to end."""
     child, step = _asked(state, command.name, even_quitting=True)
     if child is not None:
+        waits = child.waiting and child.state == "stopped"
         _stop(state, step, child, ctx, "asked for")
+        if waits:
+            _enter(state, step, child, "stopped", reason="asked for")
+        if step.events and not child.is_alive:
+            _tell_waiting(state, step, child)
     return step
 
 
@@ -414,6 +424,21 @@ def _gone(state: State, step: Step, child: Child, ctx: Context) -> None:
     if _is_passed(child):
         for name in state.dependents.get(child.plan.name, ()):
             _start_if_due(state, step, state.children[name])
+    elif not child.wanted or child.state == "failed":
+        _tell_waiting(state, step, child)
+
+
+def _tell_waiting(state: State, step: Step, child: Child) -> None:
+    """Whoever waits for it, or for one that does, waits in vain until somebody starts it: that is told of each."""
+    why = f"it comes after {child.plan.name}, which {'has failed' if child.state == 'failed' else 'was stopped'}"
+    told: set[str] = set()
+    left = [child.plan.name]
+    while left:
+        for name in state.dependents.get(left.pop(), ()):
+            if name not in told and state.children[name].waiting:
+                told.add(name)
+                left.append(name)
+                _enter(state, step, state.children[name], "stopped", reason=why)
 
 
 def _again_or_never(

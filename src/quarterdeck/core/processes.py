@@ -11,7 +11,7 @@ from msgspec import Raw
 
 from quarterdeck.core import children, lifecycle, pool, sagas, windows
 from quarterdeck.core.state import Process, State
-from quarterdeck.core.step import Context, Step, SyntheticGoodbye, Welcome
+from quarterdeck.core.step import ConfigurationRead, Context, Step, SyntheticGoodbye, Welcome
 from quarterdeck.core.telling import Telling
 from quarterdeck.schema.commands import (
     Activate,
@@ -140,6 +140,19 @@ def stage_begin(state: State, command: ReportStartupStageBegin, ctx: Context) ->
     sender = state.live(ctx.pid)
     if sender is not None:
         step.events.append(StartupStageBegun(state.next_version(), sender.pid, command.stage, command.label))
+    return step
+
+
+def configuration_read(state: State, observation: ConfigurationRead, ctx: Context) -> Step:
+    """The launcher read its configuration anew: a stage of its own."""
+    step = Step()
+    pid, stage = observation.pid, "reload"
+    step.events.append(StartupStageBegun(state.next_version(), pid, stage, observation.path))
+    step.events.append(
+        StartupStageEnded(
+            state.next_version(), pid, stage, observation.duration_ms, observation.status, observation.detail
+        )
+    )
     return step
 
 

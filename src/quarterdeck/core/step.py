@@ -13,7 +13,7 @@ from msgspec import Struct
 from quarterdeck.core.state import ChildPlan
 from quarterdeck.schema.commands import AnyCommand
 from quarterdeck.schema.events import AnyEvent
-from quarterdeck.schema.types import ErrorCode, JournalState, Rect, ShutdownReason
+from quarterdeck.schema.types import ErrorCode, JournalState, Rect, ShutdownReason, StageStatus
 
 Source = Literal["client", "witness", "clock", "child", "launcher"]
 
@@ -69,6 +69,18 @@ class ChildrenConfigured(Struct, frozen=True, tag=True):
     """Observation: the configuration names these processes."""
 
     plans: tuple[ChildPlan, ...]
+
+
+class ConfigurationRead(Struct, frozen=True, tag=True):
+    """Observation: the launcher read its configuration anew, and took it (`ok`, or `warn` where a part of it counts
+    only from its next start on) or did not (`error`); `detail` says what has changed, or why not.
+    """
+
+    pid: int
+    path: str
+    duration_ms: int
+    status: StageStatus
+    detail: str
 
 
 class ChildSpawned(Struct, frozen=True, tag=True):
@@ -128,6 +140,7 @@ Observation = (
     | ShutdownFinished
     | JournalReported
     | LauncherRestarted
+    | ConfigurationRead
     | ChildrenConfigured
     | ChildSpawned
     | ChildAdopted

@@ -249,6 +249,7 @@ BEHIND: Final[Mapping[str, Rule]] = {
     _name(inputs.QuitSignalled): lambda seen, event: "signal",
     _name(inputs.JournalReported): lambda seen, event: "journal",
     _name(inputs.LauncherRestarted): lambda seen, event: "restart",
+    _name(inputs.ConfigurationRead): lambda seen, event: "configuration",
     _name(inputs.ChildrenConfigured): lambda seen, event: "configuration",
     _name(inputs.ChildSpawned): _behind_start,
     _name(inputs.ChildSpawnFailed): _behind_start,

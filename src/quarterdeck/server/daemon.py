@@ -204,8 +204,10 @@ class Daemon:
         signals.heed_quits(loop, engine.observe)
         if orphans.come_here():
             orphans.watch(loop)
+        reload = None if self._supervisor is None else functools.partial(self._reload, loop)
+        signals.heed_hangups(loop, engine.observe, reload)
         if self._supervisor is not None:
-            signals.heed_for_children(loop, functools.partial(self._reload, loop), self._supervisor.pass_on)
+            signals.heed_for_child(loop, self._supervisor.pass_on)
             self._supervisor.begin(loop, lambda observation: engine.observe(observation, "child"))
             engine.turn()  # what is alive already is known before anybody can ask
         acceptor.serve(engine)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
@@ -17,6 +18,7 @@ from quarterdeck.core.step import (
     ChildExited,
     ChildrenConfigured,
     ChildSpawnFailed,
+    ConfigurationRead,
     Effect,
     KillChild,
     Observation,
@@ -27,12 +29,16 @@ from quarterdeck.core.step import (
 )
 from quarterdeck.deckfile import DeckFile, ProcessSpec
 from quarterdeck.drivers.children import Children, Program
+from quarterdeck.schema.types import StageStatus
+from quarterdeck.server.changes import changes, counts_later
 from quarterdeck.server.plans import plans_of, revision_of
 from quarterdeck.transport import peercred
 
 log = logging.getLogger("quarterdeck.server")
 
 LOGS_FOLDER: Final = "logs"
+TEXT_CHARACTERS_MAX: Final = 512
+"""Of a member of an event, as of a command's (protocol, first section)."""
 UNKNOWN_CODE: Final = 1
 NOT_FOUND_CODE: Final = 127
 """Of a child that could not be made, as shells say it."""
@@ -76,16 +82,24 @@ class Supervisor:
 
     def reload(self) -> None:
         """Read the configuration anew, and feed what it says now. A wrong one is told, and changes nothing."""
+        begun, before = time.monotonic(), self._deck
         try:
             deck = self._reads()
         except Exception as error:
             log.error("the configuration was not reloaded: %s", error)
+            self._observe(self._read(begun, "error", str(error)))
             return
         if deck.slices != self._deck.slices:
             log.warning("the slices of the configuration changed: a launcher takes that up when it is started anew")
         self._configure(deck)
+        self._observe(self._read(begun, "warn" if counts_later(before, deck) else "ok", changes(before, deck)))
         self._observe(ChildrenConfigured(plans_of(deck.processes, deck.exit_from)))
-        log.info("the configuration was reloaded: %d processes", len(deck.processes))
+        log.info("the configuration was reloaded: %s", changes(before, deck))
+
+    def _read(self, begun: float, status: StageStatus, detail: str) -> ConfigurationRead:
+        duration_ms = int((time.monotonic() - begun) * 1000)
+        path = cut(str(self._deck.path), TEXT_CHARACTERS_MAX)
+        return ConfigurationRead(os.getpid(), path, duration_ms, status, cut(detail, TEXT_CHARACTERS_MAX))
 
     def pass_on(self, signal: str) -> None:
         """Send a signal on to the child that the launcher is there for."""
@@ -176,6 +190,11 @@ class Supervisor:
     def trouble(self, what: str) -> None:
         """A person should know."""
         log.warning("%s", what)
+
+
+def cut(text: str, characters_max: int) -> str:
+    """The text, or as much of its beginning as fits, ended by `…`."""
+    return text if len(text) <= characters_max else text[: characters_max - 1] + "…"
 
 
 def _nobody(observation: Observation) -> None:

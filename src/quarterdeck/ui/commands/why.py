@@ -32,6 +32,7 @@ INPUTS: Final = {
     "ShutdownFinished": "everybody was told, and nothing is left to wait for",
     "JournalReported": "the journal reported on itself",
     "LauncherRestarted": "the launcher had died, and the next one closed what it had left open",
+    "ConfigurationRead": "the configuration was read anew",
     "ChildrenConfigured": "the configured processes were read",
     "ChildSpawned": "the child's process was made",
     "ChildSpawnFailed": "the child's process could not be made",

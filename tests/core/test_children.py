@@ -1,0 +1,142 @@
+"""Children in the reducer: who waits in vain is told so."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from quarterdeck.core.state import ChildPlan
+from quarterdeck.core.step import (
+    ChildExited,
+    ChildProbed,
+    ChildrenConfigured,
+    ChildSpawned,
+    ConfigurationRead,
+    SpawnChild,
+    Step,
+)
+from quarterdeck.schema.commands import StartProcess, StopProcess
+from quarterdeck.schema.events import ChildEvent, StartupStageBegun, StartupStageEnded
+from tests.core.run import Run
+
+
+def configured(*, optional: bool = False) -> Run:
+    """db, and after it web, and after that ui; and one that nobody waits for."""
+    run = Run()
+    run.register(1)
+    plans = (
+        ChildPlan("db", ready="log", restart="never", optional=optional),
+        ChildPlan("web", after=("db",), ready="running"),
+        ChildPlan("ui", after=("web",), ready="running"),
+        ChildPlan("other", ready="running"),
+    )
+    run.feed(ChildrenConfigured(plans), source="child")
+    run.feed(ChildSpawned("db", 100), source="child")
+    return run
+
+
+def told(step: Step) -> list[tuple[str, str, str | None]]:
+    return [(event.name, event.state, event.reason) for event in step.events if isinstance(event, ChildEvent)]
+
+
+def spawned(step: Step) -> list[str]:
+    return [effect.name for effect in step.effects if isinstance(effect, SpawnChild)]
+
+
+def test_whoever_waits_for_one_that_failed_is_told_and_starts_once_that_is_ready() -> None:
+    run = configured()
+    step = run.feed(ChildExited("db", 100, 7), source="child")
+    why = "it comes after db, which has failed"
+    assert told(step) == [("db", "failed", "exit code 7"), ("web", "stopped", why), ("ui", "stopped", why)]
+    assert spawned(run.feed(StartProcess(name="db"), 1)) == ["db"]
+    run.feed(ChildSpawned("db", 101), source="child")
+    assert spawned(run.feed(ChildProbed("db", 101), source="child")) == ["web"]
+
+
+def test_where_it_is_optional_they_start() -> None:
+    step = configured(optional=True).feed(ChildExited("db", 100, 7), source="child")
+    assert told(step) == [("db", "failed", "exit code 7")]
+    assert spawned(step) == ["web"]
+
+
+def test_whoever_waits_for_one_that_was_stopped_is_told_once_it_has() -> None:
+    run = configured()
+    assert told(run.feed(StopProcess(name="db"), 1)) == [("db", "stopping", "asked for")]
+    why = "it comes after db, which was stopped"
+    assert told(run.feed(ChildExited("db", 100, 0), source="child")) == [
+        ("db", "stopped", "asked for"),
+        ("web", "stopped", why),
+        ("ui", "stopped", why),
+    ]
+
+
+def test_one_that_waits_and_is_stopped_is_told_so_and_with_it_who_waits_for_it() -> None:
+    run = configured()
+    assert told(run.feed(StopProcess(name="web"), 1)) == [
+        ("web", "stopped", "asked for"),
+        ("ui", "stopped", "it comes after web, which was stopped"),
+    ]
+    assert told(run.feed(StopProcess(name="web"), 1)) == []
+    assert spawned(run.feed(ChildProbed("db", 100), source="child")) == []
+
+
+def reconfigured(run: Run, *plans: ChildPlan) -> Step:
+    return run.feed(ChildrenConfigured(plans), source="child")
+
+
+def test_of_everything_that_a_reload_moves_something_is_told_at_once() -> None:
+    run = Run()
+    run.register(1)
+    names = ("ready", "failed", "waits", "stopped", "gone")
+    plans = {name: ChildPlan(name, ready="running", restart="never") for name in names}
+    plans["failed"] = ChildPlan("failed", restart="never")
+    plans["waits"] = ChildPlan("waits", after=("failed",))
+    reconfigured(run, *plans.values())
+    for place, name in enumerate(("ready", "failed", "stopped", "gone")):
+        run.feed(ChildSpawned(name, 100 + place), source="child")
+    run.feed(ChildExited("failed", 101, 1), source="child")
+    run.feed(StopProcess(name="stopped"), 1)
+    run.feed(ChildExited("stopped", 102, -15), source="child")
+    del plans["gone"]
+    changed = [replace(plan, revision="2") for plan in plans.values()]
+    step = reconfigured(run, *changed, ChildPlan("new", ready="running"))
+    why = "its configuration changed"
+    assert told(step) == [
+        ("gone", "stopping", "removed from the configuration"),
+        ("new", "stopped", "configured"),
+        ("ready", "stopping", why),
+        ("failed", "stopped", why),
+        ("waits", "stopped", why),
+    ]
+    assert spawned(step) == ["failed", "new"]
+
+
+def test_one_that_was_stopped_by_hand_stays_so_when_it_changes_while_it_stops() -> None:
+    run = configured()
+    run.feed(StopProcess(name="db"), 1)
+    assert told(reconfigured(run, ChildPlan("db", ready="log", revision="2"))) == []
+    step = run.feed(ChildExited("db", 100, -15), source="child")
+    assert told(step)[0] == ("db", "stopped", "asked for")
+    assert spawned(step) == []
+
+
+def test_one_that_was_removed_and_comes_back_is_started_as_a_new_one_is() -> None:
+    run = configured()
+    reconfigured(run, ChildPlan("other", ready="running"))
+    run.feed(ChildExited("db", 100, -15), source="child")
+    assert spawned(reconfigured(run, ChildPlan("db", ready="log"), ChildPlan("other", ready="running"))) == ["db"]
+
+
+def test_a_reload_is_told_as_a_stage_of_the_launcher() -> None:
+    run = Run()
+    step = run.feed(ConfigurationRead(7, "/x/quarterdeck.toml", 3, "ok", "changed: web"), source="child")
+    assert step.events == [
+        StartupStageBegun(1, 7, "reload", "/x/quarterdeck.toml"),
+        StartupStageEnded(2, 7, "reload", 3, "ok", "changed: web"),
+    ]
+
+
+def test_who_runs_is_not_told() -> None:
+    run = configured()
+    run.feed(ChildProbed("db", 100), source="child")
+    run.feed(ChildSpawned("web", 102), source="child")
+    assert told(run.feed(ChildExited("db", 100, 7), source="child")) == [("db", "failed", "exit code 7")]
