@@ -8,7 +8,8 @@
     ├── EndpointError              the address, its folder or its locks                     (fault: environment)
     │   ├── AlreadyRunning         another launcher owns the data folder or the address
     │   ├── NoLauncher             nobody listens at the address
-    │   └── EndpointRefused        a folder or socket is not safe, not ours, or too long
+    │   └── EndpointRefused        a folder or socket is not safe to use, or its path too long
+    │       └── EndpointDenied     it is another user's, or the system does not let us
     ├── JournalError
     │   ├── JournalUnavailable     it cannot be opened, read or written at present          (fault: environment)
     │   └── JournalDamaged         what it holds is not what was written                    (fault: environment)
@@ -87,7 +88,11 @@ class NoLauncher(EndpointError):
 
 
 class EndpointRefused(EndpointError):
-    """Raised when a folder or socket is not safe to use: not ours, open to others, a link, or its path is too long."""
+    """Raised when a folder or socket is not safe to use: open to others, a link, its path too long; or see below."""
+
+
+class EndpointDenied(EndpointRefused):
+    """Raised when the folder, the socket or the launcher is another user's, or the system does not let us use it."""
 
 
 class JournalError(QuarterdeckError):

@@ -14,6 +14,7 @@ from quarterdeck.errors import (
     CommandRefused,
     ConfigError,
     ConnectionLost,
+    EndpointDenied,
     EndpointRefused,
     NoLauncher,
     QuarterdeckError,
@@ -114,7 +115,9 @@ def test_without_a_launcher_it_is_one_line_and_code_4(args: tuple[str, ...], fol
         (CommandRefused("pid_mismatch", "pid 7 is not you", fatal=True), 1, "pid_check=off"),
         (CommandRefused("internal", "no"), 1, "internal: no"),
         (ConnectionLost("it went"), 1, "quarterdeck ping"),
-        (Timeout("no answer in 10 s"), 1, "no answer in 10 s"),
+        (Timeout("no answer in 10 s"), 6, "no answer in 10 s"),
+        (EndpointDenied("it belongs to uid 7"), 7, "as the user whose it is"),
+        (CommandRefused("permission_denied", "no", fatal=True), 7, "as the user"),
     ],
 )
 def test_an_error_says_what_and_what_to_do(error: QuarterdeckError, code: int, words: str) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from quarterdeck.client.blocking import BlockingClient, connect_blocking
     from quarterdeck.client.cursor import Cursor, RunChanged, Told
     from quarterdeck.client.front import find_endpoint
-    from quarterdeck.transport.endpoint import default_data_dir
+    from quarterdeck.transport.endpoint import Holder, current_holder, current_holder_at, default_data_dir
     from quarterdeck.wire.codec import Unknown
 
 _HOMES: Final = {
@@ -23,8 +23,11 @@ _HOMES: Final = {
     "RunChanged": "quarterdeck.client.cursor",
     "Told": "quarterdeck.client.cursor",
     "Unknown": "quarterdeck.wire.codec",
+    "Holder": "quarterdeck.transport.endpoint",
     "connect": "quarterdeck.client.aio",
     "connect_blocking": "quarterdeck.client.blocking",
+    "current_holder": "quarterdeck.transport.endpoint",
+    "current_holder_at": "quarterdeck.transport.endpoint",
     "default_data_dir": "quarterdeck.transport.endpoint",
     "find_endpoint": "quarterdeck.client.front",
 }
@@ -33,11 +36,14 @@ __all__ = [
     "BlockingClient",
     "Client",
     "Cursor",
+    "Holder",
     "RunChanged",
     "Told",
     "Unknown",
     "connect",
     "connect_blocking",
+    "current_holder",
+    "current_holder_at",
     "default_data_dir",
     "find_endpoint",
 ]

@@ -140,6 +140,12 @@ class BlockingClient(Front, BlockingCommands):
         """Close, whatever ended the body: an exception of ours is not a crash."""
         self.close()
 
+    def process(self) -> int | None:
+        """The launcher's process id as the kernel tells it to this process, which may live in another namespace of
+        pids than the launcher; None where it does not tell, or there is no connection.
+        """
+        return None if self._link is None else self._link.peer_pid()
+
     # -- Commands ----------------------------------------------------------------------------------------------------
 
     def call(self, command: AnyCommand) -> Reply:

@@ -35,6 +35,14 @@ class BaseLink:
         self._unwritten = b""
         self._is_broken = False  # for writing: what the launcher said before it left is still to be read
 
+    def peer_pid(self) -> int | None:
+        """Who listens, as the kernel tells it here; None where it does not."""
+        if sys.platform == "win32":
+            return None
+        from quarterdeck.transport.peercred import peer_of
+
+        return peer_of(self._stream).pid
+
     @property
     def is_written(self) -> bool:
         """Whether nothing waits to be written."""

@@ -20,7 +20,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from quarterdeck.errors import AlreadyRunning, EndpointRefused, Unsupported
+from quarterdeck.errors import AlreadyRunning, EndpointDenied, EndpointRefused, Unsupported
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -133,6 +133,12 @@ def check_path(address: str) -> None:
         )
 
 
+def refusal(what: str, error: OSError) -> EndpointRefused:
+    """The error for what the system refused: `EndpointDenied` where that is for who we are."""
+    kind = EndpointDenied if isinstance(error, PermissionError) else EndpointRefused
+    return kind(f"{what}: {error.strerror}")
+
+
 def prepare_folder(path: str | Path) -> None:
     """Create the folder that will hold the socket, 0700, or check the one that is there.
 
@@ -153,7 +159,7 @@ def _prepare_level(folder: str) -> None:
     except FileExistsError:
         pass
     except OSError as error:
-        raise EndpointRefused(f"cannot create the folder {folder}: {error.strerror}") from error
+        raise refusal(f"cannot create the folder {folder}", error) from error
     found = os.lstat(folder)
     uid = _own_uid()
     mode = found.st_mode & 0o777  # without set-group-id, which a new folder inherits from its parent
@@ -161,7 +167,7 @@ def _prepare_level(folder: str) -> None:
         what = "a symbolic link" if stat.S_ISLNK(found.st_mode) else "not a folder"
         raise EndpointRefused(f"{folder} is {what}, and must be a folder of your own; remove it: rm {folder}")
     if found.st_uid != uid:
-        raise EndpointRefused(
+        raise EndpointDenied(
             f"the folder {folder} belongs to uid {found.st_uid}, and you are uid {uid}; "
             f"remove it or set {ENDPOINT_VARIABLE} to a path in a folder of your own"
         )
@@ -215,7 +221,15 @@ def current_holder(data_dir: Path) -> Holder | None:
     A lock is asked for only where a process of the holder's pid lives, and given back at once: a launcher that starts
     at that moment sees a dead holder and tries again.
     """
-    path = os.path.join(data_dir, "launcher.lock")
+    return _current_holder_of(os.path.join(data_dir, "launcher.lock"))
+
+
+def current_holder_at(address: str) -> Holder | None:
+    """The same of an address. It may have been claimed, and nobody listen yet. None on Windows, where no lock tells."""
+    return None if sys.platform == "win32" else _current_holder_of(f"{address}.lock")
+
+
+def _current_holder_of(path: str) -> Holder | None:
     holder = read_holder(path)
     return holder if holder is not None and _is_alive(holder.pid) and _is_locked(path) else None
 
@@ -283,7 +297,7 @@ class Claim:
         except FileNotFoundError:
             pass
         except OSError as error:
-            raise EndpointRefused(f"cannot remove the stale socket {self.address}: {error.strerror}") from error
+            raise refusal(f"cannot remove the stale socket {self.address}", error) from error
 
     def release(self) -> None:
         """Give up both locks; the files stay. May be called twice. Remove the socket before, or not at all."""
@@ -310,7 +324,7 @@ def _make_data_dir(folder: str) -> None:
         if not os.path.isdir(folder):
             _make_private(os.path.abspath(folder))
     except OSError as error:
-        raise EndpointRefused(f"cannot create the data folder {folder}: {error.strerror}") from error
+        raise refusal(f"cannot create the data folder {folder}", error) from error
 
 
 def _make_private(folder: str) -> None:
@@ -331,7 +345,7 @@ def _lock_or_raise(path: str, clock: Callable[[], float], sleep: Callable[[float
         try:
             lock = _try_lock(path)
         except OSError as error:
-            raise EndpointRefused(f"cannot use the lock file {path}: {error.strerror}") from error
+            raise refusal(f"cannot use the lock file {path}", error) from error
         if lock is not None:
             return lock
         # What a dead launcher wrote is still there until the new holder writes, and the lock may come free meanwhile.

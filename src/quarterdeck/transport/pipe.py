@@ -18,7 +18,7 @@ from collections import deque
 from ctypes import byref
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from quarterdeck.errors import AlreadyRunning, EndpointRefused, NoLauncher, Timeout, Unsupported
+from quarterdeck.errors import AlreadyRunning, EndpointDenied, EndpointRefused, NoLauncher, Timeout, Unsupported
 from quarterdeck.transport.peercred import PeerCred
 from quarterdeck.transport.winapi import (
     Overlapped,
@@ -386,7 +386,7 @@ def _check_server(handle: int, address: str) -> None:
     except OSError as error:  # another user's process may not be asked: that is an answer too
         raise EndpointRefused(f"cannot tell whose launcher is at {address}: {error}") from error
     if theirs != sid_of_process(None):
-        raise EndpointRefused(f"the launcher at {address} belongs to another user, {theirs}")
+        raise EndpointDenied(f"the launcher at {address} belongs to another user, {theirs}")
 
 
 def _client_pid(handle: int) -> int | None:

@@ -20,8 +20,8 @@ import termios
 import time
 from typing import TYPE_CHECKING, TypeVar
 
-from quarterdeck.errors import EndpointRefused, NoLauncher, Timeout
-from quarterdeck.transport.endpoint import check_path
+from quarterdeck.errors import EndpointDenied, EndpointRefused, NoLauncher, Timeout
+from quarterdeck.transport.endpoint import check_path, refusal
 from quarterdeck.transport.peercred import PeerCred, peer_of
 
 assert sys.platform != "win32"  # there pipe.py takes our place
@@ -220,10 +220,10 @@ def _try_connect(sock: socket.socket, address: str) -> bool:
     except (FileNotFoundError, ConnectionRefusedError) as error:
         raise NoLauncher(f"no launcher listens at {address}") from error
     except OSError as error:
-        raise EndpointRefused(f"cannot connect to {address}: {error.strerror}") from error
+        raise refusal(f"cannot connect to {address}", error) from error
     uid = peer_of(sock).uid
     if uid not in (os.geteuid(), 0):
-        raise EndpointRefused(f"the launcher at {address} belongs to uid {uid}, and you are uid {os.geteuid()}")
+        raise EndpointDenied(f"the launcher at {address} belongs to uid {uid}, and you are uid {os.geteuid()}")
     return True
 
 
@@ -239,7 +239,7 @@ def _made(address: str, backlog: int) -> socket.socket:
         sock.listen(backlog)
     except OSError as error:
         sock.close()
-        raise EndpointRefused(f"cannot listen at {address}: {error.strerror}") from error
+        raise refusal(f"cannot listen at {address}", error) from error
     finally:
         os.umask(before)
     return sock

@@ -1,7 +1,8 @@
 """The exit codes, and what an error says: one line, what, why and what to do.
 
-Rules: 0 done, 1 failed, 2 wrong usage or setting, 3 already running, 4 no launcher. `wrap` passes its program's code
-on, or 128 + N where signal N ended it, and says 126 and 127 as shells do.
+Rules: 0 done, 1 failed, 2 wrong usage or setting, 3 already running, 4 no launcher; of one that is there: 5 it is
+starting or ending, 6 it does not answer, 7 it is another user's. `wrap` and `run` pass their program's code on, or
+128 + N where signal N ended it, and say 126 and 127 as shells do.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from quarterdeck.errors import (
     CommandRefused,
     ConfigError,
     ConnectionLost,
+    EndpointDenied,
     NoLauncher,
     QuarterdeckError,
     Timeout,
@@ -27,6 +29,9 @@ class Exit(IntEnum):
     USAGE = 2
     ALREADY_RUNNING = 3
     NO_LAUNCHER = 4
+    IN_TRANSIT = 5
+    NOT_ANSWERING = 6
+    NOT_PERMITTED = 7
     NOT_EXECUTABLE = 126
     NOT_FOUND = 127
 
@@ -43,11 +48,14 @@ _CODES: dict[type[QuarterdeckError], Exit] = {
     AlreadyRunning: Exit.ALREADY_RUNNING,
     ConfigError: Exit.USAGE,
     NoLauncher: Exit.NO_LAUNCHER,
+    Timeout: Exit.NOT_ANSWERING,
+    EndpointDenied: Exit.NOT_PERMITTED,
 }
 
 _REMEDIES: dict[type[QuarterdeckError], str] = {
     AlreadyRunning: "use that one, end it (quarterdeck quit), or choose another folder (--data-dir)",
     NoLauncher: "start one (quarterdeck up or serve), or say where it is (--endpoint, --data-dir or --config)",
+    EndpointDenied: "run it as the user whose it is, or choose another folder (--data-dir)",
     ConnectionLost: "see whether it still runs (quarterdeck ping)",
     Timeout: "the launcher may be stopped or overloaded (quarterdeck ping)",
 }
@@ -70,6 +78,8 @@ def failure_of(error: QuarterdeckError) -> Failure:
     text = str(error)
     if remedy is not None and not _says_remedy(text):
         text = f"{text.rstrip('.')}; {remedy}"
+    if isinstance(error, CommandRefused) and error.code == "permission_denied":
+        return Failure(text, Exit.NOT_PERMITTED)
     return Failure(text, _CODES.get(kind, Exit.FAILED))
 
 
