@@ -55,6 +55,9 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     journal_waiting_bytes: Annotated[
         Bytes, "kept in memory while the journal fails; beyond, steps are lost, and the hole is marked"
     ] = 16_777_216
+    launcher_log_bytes: Annotated[
+        Bytes, "`launcher.log` of `up -d`; beyond, it is moved to `launcher.log.1`, and begun anew"
+    ] = 1_048_576
     exited_processes: Annotated[Annotated[int, Meta(ge=0)], "exited process records kept, the latest exits"] = (
         EXITED_PROCESSES_MAX
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from quarterdeck.deckfile import parse_deckfile
 from quarterdeck.deckfile.tables import ProcessTable
 from quarterdeck.deckfile.variables import read_variables
 from quarterdeck.errors import ConfigError
+from tests.ui import decks
 from tests.ui.running import run
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "processes.md").read_text(encoding="utf-8")
@@ -79,3 +82,16 @@ def test_logs_are_shown_as_printed(tmp_path: Path) -> None:
             file.write(f"{day}T{at}Z {streams[mark]} {text}\n")
     shown = run("logs", "--data-dir", str(tmp_path), TZ="UTC").stdout
     assert f"$ quarterdeck logs\n{shown}" == session
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the guard has run on Linux only")
+def test_a_host_is_told_of_a_second_instance() -> None:
+    (program,) = re.findall(r"<!-- file: editor.py -->\n```python\n(.*?)```", PAGE, re.DOTALL)
+    with decks.deck() as deck:
+        (deck.folder / "editor.py").write_text(program)
+        first = deck.start("run", "--", sys.executable, "editor.py", "one.txt")
+        first.until("editing one.txt")
+        assert deck.run("run", "--", sys.executable, "editor.py", "two.txt").returncode == 0
+        first.until(f"asked to open two.txt from {deck.folder}")
+        first.interrupt()
+        assert first.end()[0] == 128 + signal.SIGTERM

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.ui import decks
+from tests.ui.decks import Deck
 from tests.ui.running import Launcher
 
 
@@ -40,3 +42,10 @@ def shared() -> Iterator[Launcher]:
         launcher = Launcher(Path(name))
         yield launcher
         launcher.stop()
+
+
+@pytest.fixture(name="deck")
+def own_deck() -> Iterator[Deck]:
+    """A folder for an application of this test alone."""
+    with decks.deck() as deck:
+        yield deck

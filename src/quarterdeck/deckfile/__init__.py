@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from quarterdeck.deckfile.finding import DECKFILE_NAME, data_dir_of, find_data_dir, find_deckfile
     from quarterdeck.deckfile.reading import parse_deckfile, read_deckfile
+    from quarterdeck.deckfile.relations import is_name
     from quarterdeck.deckfile.spec import DeckFile, ProcessSpec, Ready, start_order
     from quarterdeck.deckfile.tables import deckfile_schema
 
@@ -22,6 +23,7 @@ _HOMES: Final = {
     "data_dir_of": "finding",
     "find_data_dir": "finding",
     "find_deckfile": "finding",
+    "is_name": "relations",
     "parse_deckfile": "reading",
     "read_deckfile": "reading",
     "DeckFile": "spec",
@@ -40,6 +42,7 @@ __all__ = [
     "deckfile_schema",
     "find_data_dir",
     "find_deckfile",
+    "is_name",
     "parse_deckfile",
     "read_deckfile",
     "start_order",

@@ -19,6 +19,11 @@ Written = Mapping[str, tuple[ProcessSpec, int]]
 """The processes of the file by name, each with how many of it there are."""
 
 
+def is_name(text: str) -> bool:
+    """Whether a process may be called so."""
+    return re.fullmatch(NAME_PATTERN, text) is not None
+
+
 def replica_names(name: str, replicas: int) -> tuple[str, ...]:
     """What a process is called as it runs: its name alone, or NAME-1, NAME-2, …"""
     return (name,) if replicas == 1 else tuple(f"{name}-{number}" for number in range(1, replicas + 1))
@@ -70,11 +75,11 @@ def _check_names(complaints: Complaints, running: Mapping[str, tuple[str, ...]])
     owners: dict[str, str] = {}
     for name, names in running.items():
         path = below("process", name)
-        if not re.fullmatch(NAME_PATTERN, name):
+        if not is_name(name):
             complaints.add(
                 path, "expected a name of 1 to 64 letters, digits, `_`, `-` and `.`, not beginning with `-` or `.`"
             )
-        elif not re.fullmatch(NAME_PATTERN, names[-1]):
+        elif not is_name(names[-1]):
             complaints.add(path, f"its replica {names[-1]} would have a name of more than 64 characters")
         for each in names:
             if each in owners:

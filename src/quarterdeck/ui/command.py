@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import click
 
 from quarterdeck.ui import place
+from quarterdeck.ui.reaching import ANSWER_S
 
 CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -92,6 +93,26 @@ def data_dir_option(function: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command `--data-dir`."""
     text = "The launcher's data folder. [default: that of the quarterdeck.toml, else this user's]"
     return click.option("--data-dir", metavar="FOLDER", help=text)(function)
+
+
+def answer_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command `--answer-within`; its function gets it as `answer_within`."""
+    return click.option(
+        "--answer-within",
+        type=click.FloatRange(min=0.1),
+        default=ANSWER_S,
+        show_default=True,
+        metavar="SECONDS",
+        help="How long a launcher that runs already has to answer.",
+    )(function)
+
+
+def wait_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command `--wait` and `--no-wait`; its function gets `wait_s` (none: as long as it takes) and `waits`."""
+    wait = click.option("--wait", "wait_s", type=click.FloatRange(min=0), metavar="SECONDS",
+                        help="How long to wait; then exit code 1. [default: as long as it takes]")  # fmt: skip
+    no_wait = click.option("--no-wait", "waits", is_flag=True, flag_value=False, default=True, help="Do not wait.")
+    return wait(no_wait(function))
 
 
 def json_option(function: Callable[..., Any]) -> Callable[..., Any]:

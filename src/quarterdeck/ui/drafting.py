@@ -23,7 +23,7 @@ SHELL_WORDS: Final = re.compile(r"(\.|!|:|cd|command|eval|exec|export|set|source
 COMMENT_COLUMNS: Final = 110
 HEAD: Final = """\
 # The processes of this application, for Quarterdeck. All keys: docs/processes.md
-# Is it right?  quarterdeck check          Start it:  quarterdeck serve --config quarterdeck.toml
+# Is it right?  quarterdeck check          Start it:  quarterdeck up
 """
 READY_NOTE: Final = """\
 # ready = "running": a process counts as ready as soon as it runs. Say more where something comes after it:

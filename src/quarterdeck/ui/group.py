@@ -21,6 +21,13 @@ from quarterdeck.version import __version__
 COMMAND_NAMES: Final = (
     "init",
     "check",
+    "up",
+    "down",
+    "start",
+    "stop",
+    "restart",
+    "reload",
+    "run",
     "serve",
     "install-unit",
     "quit",
@@ -93,7 +100,8 @@ def quarterdeck(ctx: click.Context, endpoint: str | None, data_dir: str | None, 
     The launcher is found by --endpoint, --data-dir or --config, by QUARTERDECK_ENDPOINT, by the nearest
     quarterdeck.toml, or in this user's default data folder, in this order.
 
-    Exit codes: 0 done, 1 failed, 2 wrong usage or setting, 3 a launcher is already running, 4 no launcher.
+    Exit codes: 0 done, 1 failed, 2 wrong usage or setting, 3 a launcher is already running, 4 no launcher, 5 it is
+    starting or ending, 6 it does not answer, 7 it is another user's.
     """
     ctx.obj = Address(endpoint, data_dir, config)
     if ctx.invoked_subcommand is None:

@@ -10,7 +10,6 @@ import re
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +17,7 @@ from quarterdeck.ui import moments
 from quarterdeck.ui.child_log import ChildLog, LogLine, names_in
 from quarterdeck.ui.exits import Failure
 from quarterdeck.ui.log_blocks import Block, Following, merged
+from quarterdeck.ui.naming import is_meant
 from quarterdeck.ui.screen import Screen
 
 LOGS_FOLDER: Final = "logs"
@@ -49,7 +49,7 @@ class Logs:
         if not self.known:
             raise Failure(f"no process has written anything in {self._folder}; another folder? (--data-dir)")
         for pattern in self._patterns:
-            if not any(_is_meant(name, pattern) for name in self.known):
+            if not any(is_meant(name, pattern) for name in self.known):
                 there = ", ".join(self.known)
                 raise Failure(f"no process called {pattern!r} has written anything; there are {there}")
         self._open_new()
@@ -94,7 +94,7 @@ class Logs:
         new = [
             ChildLog(self._folder, name)
             for name in names
-            if not self._patterns or any(_is_meant(name, pattern) for pattern in self._patterns)
+            if not self._patterns or any(is_meant(name, pattern) for pattern in self._patterns)
         ]
         self._logs |= {log.name: log for log in new}
         return new
@@ -136,15 +136,6 @@ def as_json(name: str, line: LogLine) -> bytes:
 
 def _shown(text: bytes) -> str:
     return _COLOUR.sub("", text.decode(errors="backslashreplace")).expandtabs(_TAB)
-
-
-def _is_meant(name: str, pattern: str) -> bool:
-    """Whether a pattern means it: by its own name, as one of its replicas, or with `*`."""
-    return fnmatchcase(name, pattern) if "*" in pattern else name == pattern or _is_replica(name, pattern)
-
-
-def _is_replica(name: str, of: str) -> bool:
-    return name.startswith(f"{of}-") and name[len(of) + 1 :].isdecimal()
 
 
 def _stamp(at_ms: int) -> str:

@@ -82,7 +82,8 @@ class _Tree:
     def rows(self) -> Iterator[Row]:
         shown = {self._launcher, self._guard, *self._mains}
         launcher = self._row(self._launcher, "launcher", 0)
-        yield structs.replace(launcher, name="launcher", state=self._snapshot.lifecycle)
+        # Where it tells of itself (`up`), it is registered, too: as a tool, which is not what it is.
+        yield structs.replace(launcher, name="launcher", kind=None, state=self._snapshot.lifecycle)
         if self._guard is not None:
             yield structs.replace(self._row(self._guard, "guard", 1), name="guard")
         for child in self._snapshot.children:

@@ -10,10 +10,31 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+
+from quarterdeck.ui.exits import Exit, Failure
+
+
+def refuse_missing(file: str) -> None:
+    """Refuse a program that is not there, before anything is begun for it. Raises: Failure, as shells code it."""
+    if shutil.which(file) is None:
+        is_there = os.path.dirname(file) and os.path.exists(file)
+        raise cannot_run(file, PermissionError(0, "it is not executable") if is_there else FileNotFoundError())
+
+
+def cannot_run(file: str, error: OSError) -> Failure:
+    """What is said of a program that cannot be run."""
+    if isinstance(error, FileNotFoundError):
+        what = f"cannot run {file}: there is no such program; check the name and PATH"
+        return Failure(what, Exit.NOT_FOUND)
+    return Failure(
+        f"cannot run {file}: {error.strerror}; name a program that this system can execute", Exit.NOT_EXECUTABLE
+    )
+
 
 if sys.platform == "win32":
     # Written and type-checked, not yet run. Windows has no fork: the program begins at once, and is ended where it

@@ -39,10 +39,14 @@ Commands that read the journal look for the data folder in the same way, without
 | 2 | wrong usage, or a wrong setting |
 | 3 | a launcher is already running |
 | 4 | no launcher |
+| 5 | a launcher is there, and is starting or ending; it was not done with that in time |
+| 6 | a launcher is there, and does not answer |
+| 7 | the launcher, its folder or its socket is another user's |
 
-`wrap` passes on its program's exit code, 128 + N where signal N ended it, and says 127 where there is no such program
-and 126 where it cannot be executed. Ctrl-C ends a command with 130, except `watch`, `logs` and `serve`, which end
-with 0.
+`up` and `serve --config` end with the code of the process that `exit_from` names, else with 0. `run` and `wrap` pass on
+their program's exit code, 128 + N where signal N ended it, and say 127 where there is no such program and 126 where it
+cannot be executed. Ctrl-C ends a command with 130, except `watch`, `logs` and `serve`, which end with 0, and `up` and
+`run`, which stop what they run.
 
 On a terminal there are colours (not with `NO_COLOR`), and whatever in a name, topic or status would control the
 terminal is shown as an escape. Piped, each event, process or answer is one plain line, written when it is known.

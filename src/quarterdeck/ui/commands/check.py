@@ -32,7 +32,7 @@ EXAMPLES = (
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of the file instead. Needs no file.")
 @json_option
 def command(file: Path | None, config: str | None, schema: bool, as_json: bool) -> None:
-    """Read quarterdeck.toml as `serve --config` would and say what is wrong with it, one line a fault.
+    """Read quarterdeck.toml as `up` would and say what is wrong with it, one line a fault.
 
     Without FILE it is the one in this folder, or in the nearest folder above. Nothing is started.
     """

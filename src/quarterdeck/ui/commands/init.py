@@ -13,10 +13,7 @@ from quarterdeck.ui.screen import standard_output
 CONVERTIBLE = ("Procfile", "supervisord.conf", "ecosystem.config.js", "ecosystem.config.cjs", "ecosystem.json")
 EXAMPLES = (
     ("quarterdeck init", "A quarterdeck.toml with one process to change, and every other key in a comment."),
-    (
-        "quarterdeck init --from Procfile",
-        "The processes of a Procfile; then quarterdeck serve --config quarterdeck.toml.",
-    ),
+    ("quarterdeck init --from Procfile", "The processes of a Procfile; then quarterdeck up."),
     ("quarterdeck init --from /etc/supervisord.conf -o deck/quarterdeck.toml", "Those of supervisord, elsewhere."),
 )
 
@@ -60,4 +57,4 @@ def command(source: Path | None, output: Path, force: bool) -> None:
         for name in CONVERTIBLE:
             if Path(name).is_file():
                 screen.line(f"{name} is here: to convert it, quarterdeck init --from {name} --force")
-    screen.line("next: look at it, then quarterdeck check and quarterdeck serve --config quarterdeck.toml")
+    screen.line("next: look at it, then quarterdeck check and quarterdeck up")

@@ -6,15 +6,12 @@ once.
 
 from __future__ import annotations
 
-import os
-import select
-import sys
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
 
 from quarterdeck.ui.command import Address, Command, address_options
+from quarterdeck.ui.ending import end_of
 from quarterdeck.ui.exits import Failure
 from quarterdeck.ui.screen import standard_output
 
@@ -40,7 +37,7 @@ def command(address: Address, reason: QuitReason, wait_s: float) -> None:
     screen = standard_output()
     with connect_blocking(kind="tool", name="quit", events=(), reconnect=False, **address.options()) as client:
         who = f"launcher pid {client.launcher_pid}"
-        has_ended = _end_of(client.launcher_pid)  # asked for before it ends: its pid may be another's afterwards
+        has_ended = end_of(client.launcher_pid)  # asked for before it ends: its pid may be another's afterwards
         client.quit(reason)
     if not wait_s:
         screen.line(f"{who} was told to quit")
@@ -48,40 +45,3 @@ def command(address: Address, reason: QuitReason, wait_s: float) -> None:
         screen.line(f"{who} has quit")
     else:
         raise Failure(f"{who} was told to quit and is still there after {wait_s:g} s; see: quarterdeck ps")
-
-
-def _end_of(pid: int) -> Callable[[float], bool]:
-    """What waits up to so many seconds for that process to end, and says whether it has."""
-    if sys.platform == "linux":
-        return _end_of_descriptor(pid)
-    return _end_of_process(pid)
-
-
-if sys.platform == "linux":
-
-    def _end_of_descriptor(pid: int) -> Callable[[float], bool]:
-        """By a descriptor of the process, which also notices one that its parent has not yet looked after."""
-        try:
-            descriptor = os.pidfd_open(pid)
-        except ProcessLookupError:  # in another namespace of pids
-            return lambda _: True
-        poll = select.poll()
-        poll.register(descriptor, select.POLLIN)
-        return lambda wait_s: bool(poll.poll(wait_s * 1000))
-
-
-def _end_of_process(pid: int) -> Callable[[float], bool]:
-    import psutil
-
-    def wait(wait_s: float) -> bool:
-        try:
-            process.wait(wait_s)
-        except psutil.TimeoutExpired:
-            return False
-        return True
-
-    try:
-        process = psutil.Process(pid)
-    except psutil.NoSuchProcess:
-        return lambda _: True
-    return wait

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +16,8 @@ import click
 
 from quarterdeck.errors import QuarterdeckError
 from quarterdeck.ui.command import Address, Command, address_options, kind_option
-from quarterdeck.ui.exits import Exit, Failure, failure_of
-from quarterdeck.ui.program import Program
+from quarterdeck.ui.exits import failure_of
+from quarterdeck.ui.program import Program, cannot_run, refuse_missing
 from quarterdeck.ui.text import safe
 
 if TYPE_CHECKING:
@@ -45,9 +44,7 @@ def command(address: Address, kind: str, name: str | None, argv: tuple[str, ...]
     """
     from quarterdeck.client import find_endpoint
 
-    if shutil.which(argv[0]) is None:  # before anything is registered; what else may be wrong, exec will say
-        is_there = os.path.dirname(argv[0]) and os.path.exists(argv[0])
-        raise _cannot_run(argv[0], PermissionError(0, "it is not executable") if is_there else FileNotFoundError())
+    refuse_missing(argv[0])  # before anything is registered; what else may be wrong, exec will say
     endpoint = find_endpoint(**address.options())
     program = Program.hold(argv, {**os.environ, "QUARTERDECK_ENDPOINT": endpoint})
     options = {"kind": kind, "name": name or os.path.basename(argv[0]), "endpoint": endpoint}
@@ -73,7 +70,7 @@ async def _run(program: Program, file: str, options: dict[str, Any]) -> int:
     except OSError as error:
         await program.wait()
         client.abort()
-        raise _cannot_run(file, error) from None
+        raise cannot_run(file, error) from None
     watching = asyncio.create_task(_warn_when_ended(client))
     code = await program.wait()
     watching.cancel()
@@ -98,12 +95,3 @@ async def _warn_when_ended(client: Client) -> None:
             pass
     except QuarterdeckError as error:
         sys.stderr.write(f"quarterdeck: wrap: no longer registered: {safe(str(failure_of(error)))}\n")
-
-
-def _cannot_run(file: str, error: OSError) -> Failure:
-    if isinstance(error, FileNotFoundError):
-        what = f"cannot run {file}: there is no such program; check the name and PATH"
-        return Failure(what, Exit.NOT_FOUND)
-    return Failure(
-        f"cannot run {file}: {error.strerror}; name a program that this system can execute", Exit.NOT_EXECUTABLE
-    )

@@ -1,0 +1,109 @@
+"""Board: the children of a launcher as its stream tells them, and what is still awaited of some.
+
+Rules: a child is awaited `up` (ready; or it ended well, as a migration does) or `down`. What is told last counts: one
+that was ready and crashes is awaited again. A stop that is a part of what was asked for (a restart) is no outcome. Who
+is optional is not waited for once it has failed, and costs nobody anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, Literal
+
+from quarterdeck.schema import events as e
+from quarterdeck.schema.types import ChildRow, ChildState
+
+Goal = Literal["up", "down"]
+Outcome = Literal["done", "failed"]
+
+ALIVE: Final[frozenset[ChildState]] = frozenset({"running", "ready", "stopping"})
+"""The states in which there is a process."""
+
+
+class Card:
+    """One child: its state, what was told of it last, and what is awaited of it."""
+
+    def __init__(
+        self, name: str, *, after: Iterable[str] = (), optional: bool = False, state: ChildState = "stopped"
+    ) -> None:
+        self.name = name
+        self.after = tuple(after)
+        self.optional = optional
+        self.state: ChildState = state
+        self.event: e.ChildEvent | None = None
+        self.goal: Goal | None = None
+        self.outcome: Outcome | None = None
+        self._stop_is_due = False
+
+    def await_(self, goal: Goal, *, stop_is_due: bool = False, outcome: Outcome | None = None) -> None:
+        """From now on this is awaited of it. `stop_is_due`: it is told as stopped once before that; `outcome`: it is
+        there already.
+        """
+        self.goal, self._stop_is_due, self.outcome = goal, stop_is_due, outcome
+
+    def tell(self, event: e.ChildEvent) -> None:
+        """Take what was told of it."""
+        self.event, self.state = event, event.state
+        if event.state == "stopped" and self._stop_is_due:
+            self._stop_is_due = False
+        elif self.goal is not None:
+            self.outcome = self._outcome_of(event.state)
+
+    def correct(self, state: ChildState) -> None:
+        """It is in this state, and how it came there is not known."""
+        if state != self.state:
+            self.state, self.event = state, None
+            self._stop_is_due = False
+            if self.goal is not None:
+                self.outcome = self._outcome_of(state)
+
+    def _outcome_of(self, state: ChildState) -> Outcome | None:
+        if self.goal == "down":
+            return None if state in ALIVE or state == "backoff" else "done"
+        if state in ("ready", "exited"):
+            return "done"
+        if state in ("failed", "stopped") or (state == "backoff" and self.optional):
+            return "done" if self.optional else "failed"
+        return None
+
+
+class Board:
+    """All of them, by name in the order of the configuration."""
+
+    def __init__(self, cards: Iterable[Card] = ()) -> None:
+        self.cards: dict[str, Card] = {card.name: card for card in cards}
+
+    @classmethod
+    def of_rows(cls, rows: Iterable[ChildRow]) -> Board:
+        """As a snapshot has them."""
+        return cls(Card(row.name, state=row.state) for row in rows)
+
+    def tell(self, event: e.ChildEvent) -> Card:
+        """Take an event; returns the card of its child."""
+        card = self.cards.setdefault(event.name, Card(event.name))
+        card.tell(event)
+        return card
+
+    def awaited(self) -> list[Card]:
+        """Those of which something is awaited, whatever became of it."""
+        return [card for card in self.cards.values() if card.goal is not None]
+
+    def left(self) -> list[Card]:
+        """Those of which it is still to come."""
+        return [card for card in self.cards.values() if card.goal is not None and card.outcome is None]
+
+    def failed(self) -> list[Card]:
+        """Those of which it will not come."""
+        return [card for card in self.cards.values() if card.outcome == "failed"]
+
+    def await_all_down(self) -> None:
+        """The launcher quits: all that live are to go."""
+        for card in self.cards.values():
+            card.goal = card.outcome = None
+            if card.state in ALIVE:
+                card.await_("down")
+
+    def correct(self, rows: Iterable[ChildRow]) -> None:
+        """Events were missed: this is how they are now."""
+        for row in rows:
+            self.cards.setdefault(row.name, Card(row.name)).correct(row.state)

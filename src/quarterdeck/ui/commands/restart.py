@@ -1,0 +1,30 @@
+"""quarterdeck restart: stop processes and start them again."""
+
+from __future__ import annotations
+
+import click
+
+from quarterdeck.ui.command import Address, Command, address_options, wait_options
+
+EXAMPLES = (
+    ("quarterdeck restart web", "Stop it, start it again, and wait until it is ready."),
+    ("quarterdeck restart '*'", "All of them at once, each when it has stopped."),
+)
+
+
+@click.command("restart", cls=Command, examples=EXAMPLES)
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@wait_options
+@address_options
+def command(address: Address, names: tuple[str, ...], wait_s: float | None, waits: bool) -> int:
+    """Stop processes, start them again, and wait until they are ready.
+
+    NAME is a process, one with replicas, or a pattern with `*`. One that does not run is started. Exit code 1
+    where one fails, with why and its last lines.
+    """
+    from quarterdeck.client import find_endpoint
+    from quarterdeck.ui.screen import standard_output
+    from quarterdeck.ui.waiting import ask_and_wait
+
+    place = find_endpoint(**address.options())
+    return ask_and_wait("restart", names, place, standard_output(), wait_s=wait_s, waits=waits)

@@ -1,0 +1,30 @@
+"""quarterdeck start: start processes of the running application."""
+
+from __future__ import annotations
+
+import click
+
+from quarterdeck.ui.command import Address, Command, address_options, wait_options
+
+EXAMPLES = (
+    ("quarterdeck start import", "One that does not start with the launcher, or has failed, or was stopped."),
+    ("quarterdeck start 'worker-*' --wait 20", "Several; exit code 1 where they are not ready within 20 s."),
+)
+
+
+@click.command("start", cls=Command, examples=EXAMPLES)
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@wait_options
+@address_options
+def command(address: Address, names: tuple[str, ...], wait_s: float | None, waits: bool) -> int:
+    """Start processes, and what they come after, and wait until they are ready.
+
+    NAME is a process, one with replicas, or a pattern with `*`. One that runs stays as it is. Exit code 1 where
+    one fails, with why and its last lines.
+    """
+    from quarterdeck.client import find_endpoint
+    from quarterdeck.ui.screen import standard_output
+    from quarterdeck.ui.waiting import ask_and_wait
+
+    place = find_endpoint(**address.options())
+    return ask_and_wait("start", names, place, standard_output(), wait_s=wait_s, waits=waits)

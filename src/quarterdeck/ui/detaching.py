@@ -1,0 +1,148 @@
+"""Detaching: a launcher in the background, and what its starter sees of it until the application is up.
+
+Rules: it has a session of its own, and its standard streams lead to a log in the data folder. Its starter is an
+ordinary client of it, and told by its stream; if it ends before it listens, what it wrote is passed on. It goes on
+whatever becomes of its starter.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from quarterdeck.errors import AlreadyRunning, ConnectionLost, EndpointDenied, NoLauncher, Timeout
+from quarterdeck.ui import own_log
+from quarterdeck.ui.exits import Exit, Failure
+from quarterdeck.ui.narrator import OF_CHILDREN, Narrator
+from quarterdeck.ui.progress import Progress
+from quarterdeck.ui.reaching import LOOK_AGAIN_S, silent
+from quarterdeck.ui.screen import Screen
+from quarterdeck.ui.text import safe
+
+if TYPE_CHECKING:
+    from quarterdeck.client.blocking import BlockingClient
+    from quarterdeck.ui.application import Application
+
+ROOM_FOR_LAST_WORDS: Final = 1 << 16
+"""Of what a launcher wrote that ended at once."""
+
+
+class Detached:
+    """A launcher that was started in the background. Raises: EndpointDenied, OSError where there can be none."""
+
+    def __init__(self, application: Application, arguments: Sequence[str], log_bytes_max: int) -> None:
+        self._application = application
+        self.log = application.folder / own_log.NAME
+        try:
+            application.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            own_log.make_room(self.log, log_bytes_max)
+            opened = own_log.open_log(self.log)
+        except PermissionError as error:
+            raise EndpointDenied(f"cannot write {self.log}: {error.strerror}") from error
+        try:
+            self._begin_bytes = self.log.stat().st_size
+            self._process = subprocess.Popen(
+                # -P: the current folder holds the application's modules, and none of ours
+                [sys.executable, "-P", "-m", "quarterdeck", "up", "--log", str(self.log), *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=opened,
+                stderr=opened,
+                **_on_its_own(),
+            )
+        finally:
+            os.close(opened)
+        self.pid = self._process.pid
+
+    def client(self) -> BlockingClient:
+        """A client of it, once it listens.
+
+        Raises: AlreadyRunning where another one was faster; Failure where it ended, with what it wrote.
+        """
+        from quarterdeck.client import connect_blocking
+
+        address = self._application.address()
+        while True:
+            if self._process.poll() is not None:
+                raise self._ended()
+            try:
+                client = connect_blocking(kind="tool", name="up", events=(), endpoint=address, reconnect=False)
+            except (NoLauncher, ConnectionLost):
+                time.sleep(LOOK_AGAIN_S)
+                continue
+            except Timeout:
+                raise silent(address, 10.0) from None
+            if sys.platform != "win32" and client.launcher_pid != self.pid:  # there python.exe may be a stand-in
+                client.close()
+                self._process.wait()
+                raise AlreadyRunning(client.launcher_pid, client.launcher_version, address)
+            return client
+
+    def wait(self) -> int:
+        """Its exit code, once it has ended."""
+        return self._process.wait()
+
+    def last_words(self) -> str:
+        """What it wrote since it was started."""
+        with self.log.open("rb") as stream:
+            stream.seek(self._begin_bytes)
+            return stream.read(ROOM_FOR_LAST_WORDS).decode(errors="replace")
+
+    def _ended(self) -> Exception:
+        code = self._process.wait()
+        if code == Exit.ALREADY_RUNNING:
+            return AlreadyRunning(None, None, None)
+        for line in self.last_words().splitlines():
+            sys.stderr.write(f"{safe(line)}\n")
+        return Failure(f"the launcher did not start (exit code {code}); its log is {self.log}", max(code, 1))
+
+
+def bring_up(application: Application, arguments: Sequence[str], screen: Screen, *, log_bytes_max: int) -> int:
+    """Start a launcher in the background, and tell of it until all are up or one has failed; returns the exit code.
+
+    Raises: Failure where one has failed, or the launcher did not start; AlreadyRunning.
+    """
+    from quarterdeck.client import Cursor
+
+    begun = time.monotonic()
+    launcher = Detached(application, arguments, log_bytes_max)
+    try:
+        with launcher.client() as client:
+            client.subscribe(*OF_CHILDREN, since=Cursor(client.run_id, 0))
+            narrator = Narrator(client, application.board(), Progress(screen), begun=begun)
+            went_on = narrator.until_settled(or_failed=True)
+            failed = [card.name for card in narrator.board.failed()]
+            ends = not went_on or application.deck.exit_from in failed
+            if ends:
+                narrator.until_end()
+    except KeyboardInterrupt:
+        sys.stderr.write(f"quarterdeck: the launcher (pid {launcher.pid}) goes on; quarterdeck down ends it\n")
+        raise
+    if ends:
+        return _ended(launcher, screen)
+    if failed:
+        raise Failure(
+            f"{', '.join(failed)}: failed; the launcher (pid {launcher.pid}) and what else it runs go on: "
+            "quarterdeck logs, quarterdeck restart NAME, or quarterdeck down"
+        )
+    screen.line(f"{narrator.summary()}; launcher pid {launcher.pid}", "bold")
+    return Exit.DONE
+
+
+def _ended(launcher: Detached, screen: Screen) -> int:
+    code = launcher.wait()
+    said = f"the launcher has ended, exit code {code}; its log is {launcher.log}"
+    if code:
+        raise Failure(said, code)
+    screen.line(said)
+    return code
+
+
+def _on_its_own() -> dict[str, Any]:
+    """In a session of its own, which no terminal's end or Ctrl-C reaches."""
+    if sys.platform == "win32":
+        return {"creationflags": subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP}
+    return {"start_new_session": True}

@@ -1,0 +1,155 @@
+"""Narrator: follows a launcher's stream and tells what becomes of its children, until what is awaited has come.
+
+Rules: it is an ordinary client, with a subscription of its own; a slow terminal slows down nobody else. Where events
+were missed, a snapshot says how things are.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from quarterdeck.errors import Timeout
+from quarterdeck.schema import events as e
+from quarterdeck.schema.replies import Lagged
+from quarterdeck.ui.board import Board, Card
+from quarterdeck.ui.child_words import all_of, counted, duration
+from quarterdeck.ui.progress import Progress
+
+if TYPE_CHECKING:
+    from quarterdeck.client import Told
+    from quarterdeck.client.blocking import BlockingClient, Events
+
+OF_CHILDREN: Final = ("child_*", "lifecycle_phase_changed")
+OF_THE_APPLICATION: Final = (
+    *OF_CHILDREN,
+    "activated",
+    "host_*",
+    "windows_orphaned",
+    "journal_changed",
+    "saga_failed",
+    "startup_stage_*",
+)
+"""What a person wants to know of an application that runs; the rest shows `quarterdeck watch`."""
+
+
+class Narrator:
+    """Tells of one launcher, through a client that is subscribed to `OF_CHILDREN` at least. `begun`: when what is told
+    began (monotonic seconds); `told`: the events that are still to be told.
+    """
+
+    def __init__(
+        self,
+        client: BlockingClient,
+        board: Board,
+        progress: Progress,
+        *,
+        begun: float | None = None,
+        told: Events[Told] | None = None,
+    ) -> None:
+        self.board = board
+        self._client = client
+        self._progress = progress
+        self._begun = time.monotonic() if begun is None else begun
+        self._told = client.events() if told is None else told
+        self.lifecycle = "starting"
+
+    def until_settled(self, deadline: float | None = None, *, or_failed: bool = False) -> bool:
+        """Tell until nothing is awaited any more, or with `or_failed` until something will not come.
+
+        False where the stream ended, or the launcher began to quit, before. Raises: Timeout at the deadline (monotonic
+        seconds).
+        """
+        was_quitting = self.is_quitting
+        self._progress.show(self.board.left())
+        try:
+            while self.board.left() and not (or_failed and self.board.failed()):
+                if not self._tell_next(deadline) or self.is_quitting != was_quitting:
+                    return False
+                self._progress.show(self.board.left())
+        finally:
+            self._progress.show(())
+        return True
+
+    def until_end(self, deadline: float | None = None) -> None:
+        """Tell until the launcher has ended: what happens, and its shutdown. Raises: Timeout at the deadline."""
+        while not self.is_quitting:
+            if not self._tell_next(deadline):
+                return
+        self._progress.happened("the launcher quits", "bold")
+        self._begun = time.monotonic()
+        self.board.await_all_down()
+        count = len(self.board.left())
+        if self.until_settled(deadline) and count:
+            self._progress.happened(f"{all_of(count)} stopped after {self.took()}")
+        while self.lifecycle != "dead" and self._tell_next(deadline):
+            pass
+
+    @property
+    def is_quitting(self) -> bool:
+        """Whether the launcher ends, or has."""
+        return self.lifecycle in ("quitting", "dead")
+
+    def took(self) -> str:
+        """The time since it was begun, or since the launcher quits."""
+        return duration(time.monotonic() - self._begun)
+
+    def summary(self) -> str:
+        """How what was awaited to come up stands, in one sentence."""
+        cards = self.board.awaited()
+        ready = [card for card in cards if card.state == "ready"]
+        others = {
+            "ended": [card for card in cards if card.state == "exited"],
+            "failed": [card for card in cards if card.state == "failed"],
+            "waits to be started again": [card for card in cards if card.state == "backoff"],
+            "not started": [card for card in cards if card.state == "stopped"],
+        }
+        if len(ready) == len(cards):
+            return f"{all_of(len(cards))} ready after {self.took()}"
+        said = [f"{word}: {_listed(them)}" for word, them in others.items() if them]
+        return "; ".join([f"{len(ready)} of {counted(len(cards))} ready after {self.took()}", *said])
+
+    def _tell_next(self, deadline: float | None) -> bool:
+        """Tell one event; False where there are no more. Raises: Timeout at the deadline."""
+        event = self._next(deadline)
+        if event is None:
+            return False
+        if isinstance(event, e.ChildEvent):
+            card = self.board.tell(event)
+            if not (self.is_quitting and event.state == "stopped" and event.pid is None):  # it was not there
+                self._progress.tell(card, event)
+        elif isinstance(event, e.LifecyclePhaseChanged):
+            self.lifecycle = event.to
+        elif isinstance(event, Lagged):
+            self._catch_up()
+        elif not self._is_an_others_stage(event):
+            from quarterdeck.ui import sentences
+
+            self._progress.happened(sentences.sentence(event), sentences.colour(event))
+        return True
+
+    def _is_an_others_stage(self, event: Told) -> bool:
+        """Of stages only the launcher's own, a reload, is told here."""
+        return isinstance(event, e.StartupStageBegun | e.StartupStageEnded) and event.pid != self._client.launcher_pid
+
+    def _next(self, deadline: float | None) -> Told | None:
+        while True:
+            left_s = None if deadline is None else max(0.0, deadline - time.monotonic())
+            waits = [wait for wait in (left_s, self._progress.draw_every_s) if wait is not None]
+            self._told.timeout_s = min(waits, default=None)
+            try:
+                return next(self._told, None)
+            except Timeout:
+                if left_s == 0.0:
+                    raise
+                self._progress.draw()
+
+    def _catch_up(self) -> None:
+        snapshot = self._client.get_snapshot()
+        self.board.correct(snapshot.children)
+        self.lifecycle = snapshot.lifecycle
+
+
+def _listed(cards: Sequence[Card]) -> str:
+    return ", ".join(card.name for card in cards)

@@ -1,0 +1,108 @@
+"""up -d, down: an application in the background, what its starter learns of it, and its end."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+
+import pytest
+
+from tests.ui.decks import SERVES, STUBBORN, Deck, process
+from tests.ui.test_up import FAILS, TWO, told
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the guard has run on Linux only")
+
+
+def test_it_is_done_when_all_are_ready_and_down_when_all_have_gone(deck: Deck) -> None:
+    deck.write(*TWO)
+    done = deck.run("up", "-d")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    pid = deck.launcher_pid()
+    assert re.fullmatch(rf"both processes ready after \S+ s; launcher pid {pid}", lines[-1])
+    assert told(lines, "web") == ["web started, pid N", "web is ready"]
+    assert os.getsid(pid) == pid  # of its own: no terminal's end or Ctrl-C reaches it
+    streams = {os.readlink(f"/proc/{pid}/fd/{number}") for number in range(3)}
+    assert streams == {os.devnull, str(deck.data / "launcher.log")}
+    deck.remember()
+    done = deck.run("down")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert told(lines, "web", "db")[::3] == [
+        "web is asked to stop: the launcher quits",
+        "db is stopped, ended by signal N",
+    ]
+    assert lines[-1] == f"launcher pid {pid} has ended"
+    deck.expect_nothing_left()
+    assert "db is ready" in (deck.data / "launcher.log").read_text()
+    again = deck.run("down")
+    assert (again.returncode, again.stderr) == (0, "")
+    assert again.stdout.startswith("nothing to stop: no launcher listens at ")
+
+
+def test_one_that_fails_is_told_with_its_last_lines_and_the_rest_runs_on(deck: Deck) -> None:
+    slow = process("slow", ["sleep", "10000"], ready={"log": "never"})
+    deck.write(process("db", SERVES), process("web", FAILS, after=["db"], restart="never"), slow)
+    done = deck.run("up", "-d")
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[-2:] == ["  | one", "  | boom"]
+    pid = deck.launcher_pid()
+    assert done.stderr.startswith(f"quarterdeck: web: failed; the launcher (pid {pid}) and what else it runs go on: ")
+    assert done.stderr.count("\n") == 1
+    assert deck.states() == {"db": "ready", "web": "failed", "slow": "running"}
+
+
+def test_what_is_optional_may_fail_and_what_has_ended_well_is_up(deck: Deck) -> None:
+    nice = process("nice", FAILS, optional=True, restart="never")
+    deck.write(
+        process("db", SERVES, after=["nice", "import"]), nice, process("import", ["echo", "up"], restart="never")
+    )
+    done = deck.run("up", "-d")
+    assert done.returncode == 0
+    assert "1 of 3 processes ready after" in done.stdout
+    assert "; ended: import; failed: nice; launcher pid" in done.stdout
+
+
+def test_a_launcher_that_cannot_start_says_why_on_the_terminal(deck: Deck) -> None:
+    deck.write(*TWO)
+    (deck.folder / "quarterdeck").mkdir()  # where its socket would be, and others could put theirs
+    (deck.folder / "quarterdeck").chmod(0o755)
+    done = deck.run("up", "-d")
+    assert (done.returncode, done.stdout) == (1, "")
+    why, ended = done.stderr.splitlines()
+    assert re.fullmatch(r"quarterdeck: the folder \S+ has mode 0755, and must be 0700; run: chmod 700 \S+", why)
+    assert ended == f"quarterdeck: the launcher did not start (exit code 1); its log is {deck.data / 'launcher.log'}"
+
+
+def test_a_launcher_that_ends_with_its_process_passes_the_code_on(deck: Deck) -> None:
+    app = process("app", ["sh", "-c", "exit 7"], after=["db"], restart="never")
+    deck.write('[quarterdeck]\nexit_from = "app"', process("db", SERVES), app)
+    done = deck.run("up", "-d")
+    assert done.returncode == 7
+    assert "app has failed: exit code 7" in done.stdout
+    assert done.stderr == f"quarterdeck: the launcher has ended, exit code 7; its log is {deck.data / 'launcher.log'}\n"
+
+
+def test_its_log_is_kept_small(deck: Deck) -> None:
+    deck.write("[quarterdeck.limits]\nlauncher_log_bytes = 400", *TWO)
+    assert deck.run("up", "-d").returncode == 0
+    assert deck.run("restart", "web").returncode == 0
+    assert deck.run("down").returncode == 0
+    old, new = (deck.data / "launcher.log.1").read_text(), (deck.data / "launcher.log").read_text()
+    assert 400 < len(old) < 600
+    assert "quarterdeck" not in new
+    assert "db is stopped" in new
+
+
+def test_down_now_kills_and_down_gives_up_waiting(deck: Deck) -> None:
+    deck.write(process("db", STUBBORN, stop_grace_s=1000))
+    assert deck.run("up", "-d").returncode == 0
+    deck.remember()
+    done = deck.run("down", "--wait", "0.2")
+    assert done.returncode == 1
+    assert "is still there after 0.2 s; to wait no more: --now" in done.stderr
+    done = deck.run("down", "--now")
+    assert done.returncode == 0
+    assert "db is stopped, ended by signal 9" in done.stdout
+    deck.expect_nothing_left()

@@ -1,0 +1,95 @@
+"""run: one program with a launcher of its own: its output, its exit code, its second start."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from quarterdeck.ui.single import identity_of, name_of
+from tests.ui.decks import Deck
+from tests.ui.running import PATIENCE_S
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the guard has run on Linux only")
+
+
+def test_its_output_and_its_exit_code_are_ours(deck: Deck) -> None:
+    script = "import os, sys; print(sys.stdin.read() + 'out'); print('err', file=sys.stderr); sys.stdout.write(\
+os.environ['QUARTERDECK_CHILD']); sys.exit(3)"
+    done = deck.run("run", "--name", "mine", "--", sys.executable, "-c", script)
+    assert (done.returncode, done.stdout, done.stderr) == (3, "out\nmine\n", "err\n")
+    again = deck.run("run", "--name", "mine", "--", "sh", "-c", "echo again; kill -9 $$")
+    assert (again.returncode, again.stdout) == (128 + 9, "again\n")  # and nothing of the run before
+    assert again.stderr == "quarterdeck: mine has failed: ended by signal 9\n"
+    assert (deck.folder / "share" / "quarterdeck" / "run" / "mine" / "logs" / "mine.log").exists()
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "words"),
+    [
+        (("--", "no-such-program"), 127, "cannot run no-such-program: there is no such program"),
+        (("--", "/etc/passwd"), 126, "cannot run /etc/passwd: it is not executable"),
+        (("--name", "a b", "--", "true"), 2, "--name a b: expected"),
+        ((), 2, "see: quarterdeck run --help"),
+    ],
+)
+def test_what_cannot_be_run_is_one_line(deck: Deck, args: tuple[str, ...], code: int, words: str) -> None:
+    done = deck.run("run", *args)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (code, "", 1)
+    assert words in done.stderr
+    assert not (deck.folder / "share").exists()
+
+
+def test_a_second_start_of_the_same_program_is_handed_over_and_of_another_is_none(deck: Deck) -> None:
+    (deck.folder / "app.sh").write_text("echo up $1; exec sleep 10000\n")
+    data = str(deck.folder / "data")
+    first = deck.start("run", "--data-dir", data, "--", "sh", "app.sh", "one")
+    first.until("up one")
+    done = deck.run("run", "--data-dir", data, "--", "sh", "app.sh", "two")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == f"quarterdeck: app runs already (launcher pid {first.process.pid}), and was handed this\n"
+    other = deck.run("run", "--data-dir", data, "--", "true")
+    assert other.returncode == 3
+    _, lines, _ = deck.start("watch", "--data-dir", data, "--json", "--since", "0", "activated", "--count", "1").end()
+    assert json.loads(lines[0])["argv"] == ["sh", "app.sh", "two"]
+    first.process.send_signal(signal.SIGTERM)
+    assert first.end() == (128 + signal.SIGTERM, [], "")
+
+
+def test_who_writes_to_a_reader_that_has_gone_ends(deck: Deck) -> None:
+    yes = deck.start("run", "--", "yes")
+    assert yes.until("y") == ["y"]
+    assert yes.process.stdout is not None
+    yes.process.stdout.close()
+    assert yes.process.wait(PATIENCE_S) == 128 + signal.SIGTERM
+
+
+@pytest.mark.parametrize(
+    ("argv", "name"),
+    [
+        (["/opt/Editor 2/edit.exe", "x"], "edit"),
+        (["python3.12", "tools/app.py"], "app"),
+        (["python3", "-m", "app"], "python3"),
+        (["node", "server.mjs"], "server"),
+        (["./-.odd name!"], "odd-name-"),
+        (["ünïcödé"], "n-c-d-"),
+        (["é"], "program"),
+    ],
+)
+def test_it_is_called_as_its_file_or_the_script_that_it_runs(argv: list[str], name: str) -> None:
+    assert name_of(argv) == name
+
+
+def test_the_same_program_is_the_same_whatever_its_arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link.py").symlink_to(tmp_path / "app.py")
+    assert identity_of(["sleep", "1"]) == identity_of(["sleep", "2"]) != identity_of(["cat"])
+    assert identity_of(["python3", "app.py"]) == identity_of(["python3", "link.py", "x"]) == str(tmp_path / "app.py")
+    assert identity_of(["python3", "-m", "a"]) != identity_of(["python3", "-m", "b"])
+    here = identity_of(["sh", "-c", "x"])
+    monkeypatch.chdir(os.sep)
+    assert identity_of(["sh", "-c", "x"]) != here

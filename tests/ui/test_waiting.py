@@ -1,0 +1,78 @@
+"""start, stop, restart: done when it is done, and told why where it will not be."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from tests.ui.decks import SERVES, STUBBORN, Deck, process
+from tests.ui.test_up import FAILS, TWO, told
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the guard has run on Linux only")
+
+
+def test_each_waits_until_it_is_done(deck: Deck) -> None:
+    deck.write(*TWO, process("worker", SERVES, replicas=2, autostart=False))
+    assert deck.run("up", "-d").returncode == 0
+    done = deck.run("stop", "web", "db")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-1].startswith("both processes stopped after")
+    assert deck.states() == {"db": "stopped", "web": "stopped", "worker-1": "stopped", "worker-2": "stopped"}
+    done = deck.run("start", "web", "worker")  # and with web what it comes after
+    assert done.returncode == 0
+    assert told(done.stdout.splitlines(), "db", "web") == [
+        "db started, pid N",
+        "db is ready",
+        "web started, pid N",
+        "web is ready",
+    ]
+    assert done.stdout.splitlines()[-1].startswith("all 3 processes ready after")
+    done = deck.run("restart", "worker-*")
+    assert done.returncode == 0
+    assert told(done.stdout.splitlines(), "worker-1") == [
+        "worker-N is asked to stop: restart asked for",
+        "worker-N is stopped, ended by signal N",
+        "worker-N started, pid N",
+        "worker-N is ready",
+    ]
+    done = deck.run("start", "db")
+    assert (done.returncode, done.stdout.startswith("db ready after")) == (0, True)  # it was so already
+
+
+def test_a_failure_is_told_with_why_and_its_last_lines(deck: Deck) -> None:
+    dies = process("dies", FAILS, restart="never", autostart=False)
+    deck.write(process("db", SERVES), dies, process("after", SERVES, after=["dies"], autostart=False))
+    assert deck.run("up", "-d").returncode == 0
+    done = deck.run("start", "dies")
+    assert done.returncode == 1
+    lines = done.stdout.splitlines()
+    assert told(lines, "dies") == ["dies started, pid N", "dies has failed: exit code N"]
+    assert lines[-2:] == ["  | one", "  | boom"]
+    assert done.stderr == "quarterdeck: dies: not ready; what it wrote: quarterdeck logs dies\n"
+    done = deck.run("start", "after")  # which starts what it comes after, in vain
+    assert done.returncode == 1
+    assert told(done.stdout.splitlines(), "after") == ["after is stopped: it comes after dies, which has failed"]
+
+
+def test_one_need_not_wait_or_not_for_ever(deck: Deck) -> None:
+    deck.write(process("db", STUBBORN, stop_grace_s=1000))
+    assert deck.run("up", "-d").returncode == 0
+    done = deck.run("stop", "db", "--no-wait")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "db: asked to stop\n", "")
+    done = deck.run("stop", "db", "--wait", "0.2")
+    assert done.returncode == 1
+    assert done.stderr == "quarterdeck: db: not stopped within 0.2 s; see: quarterdeck ps\n"
+    done = deck.run("restart", "dbs")
+    assert (done.returncode, done.stderr) == (2, "quarterdeck: no process is called 'dbs'; there are: db\n")
+
+
+def test_where_the_launcher_quits_meanwhile_that_is_said(deck: Deck) -> None:
+    slow = process("slow", ["sleep", "10000"], ready={"log": "never"}, autostart=False)
+    deck.write(process("db", SERVES), slow)
+    assert deck.run("up", "-d").returncode == 0
+    start = deck.start("start", "slow")
+    start.until("slow started")
+    assert deck.run("down").returncode == 0
+    code, _, err = start.end()
+    assert (code, err) == (1, "quarterdeck: the launcher quits; 1 process not ready\n")
