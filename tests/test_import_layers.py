@@ -131,6 +131,8 @@ FILES = {
             "server.saga_loading server.saga_log server.selection"
         )
     ),
+    # The launcher of their own process says to them that it listens.
+    **dict.fromkeys(("ui/foreground.py", "ui/single.py"), FileRule(lazily=_names("server.daemon"))),
     "ui/looking_back.py": FileRule(lazily=_names("server.history")),
     "ui/slicing.py": FileRule(lazily=_names("server.loading")),
 }
