@@ -138,9 +138,16 @@ FILES = {
 }
 
 # One driver, several files: they may import each other and what all witnesses share, but no other driver.
-_X11 = FileRule(ours=_names("drivers.witness drivers.x11_display drivers.x11_looks drivers.x11_watch"))
+_X11 = FileRule(ours=_names("drivers.witness drivers.x11_display drivers.x11_looks drivers.x11_ping drivers.x11_watch"))
 FILES |= dict.fromkeys(
-    ("drivers/x11.py", "drivers/x11_display.py", "drivers/x11_looks.py", "drivers/x11_watch.py"), _X11
+    (
+        "drivers/x11.py",
+        "drivers/x11_display.py",
+        "drivers/x11_looks.py",
+        "drivers/x11_ping.py",
+        "drivers/x11_watch.py",
+    ),
+    _X11,
 )
 # The guard, and the launcher's end of it.
 _GUARD = FileRule(

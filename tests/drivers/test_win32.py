@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
+from quarterdeck.core.step import Found
 from quarterdeck.drivers.win32 import Win32Witness, win32_witness
 from quarterdeck.drivers.win32_calls import (
     EVENT_OBJECT_DESTROY,
@@ -43,6 +44,7 @@ class Played:
     iconic: bool = False
     rect: Rect = PLACE
     tool: bool = False
+    hung: bool = False
     child: bool = False
 
 
@@ -75,6 +77,9 @@ class PlayedDesktop:
 
     def rect(self, hwnd: int) -> Rect | None:
         return self.there[hwnd].rect if hwnd in self.there else None
+
+    def hung(self, hwnd: int) -> bool:
+        return self.there[hwnd].hung
 
     def class_name(self, hwnd: int) -> str:
         return "Class"
@@ -218,6 +223,23 @@ def test_only_the_hosts_windows_are_moved() -> None:
         assert scene.desktop.there[2].rect == PLACE
 
     play({1: Played(), 2: Played(pid=OTHER)}, act)
+
+
+def test_a_process_hangs_if_all_windows_of_its_own_do() -> None:
+    async def act(scene: Scene) -> None:
+        await scene.until(first_look(2)[-1])
+        found: list[Found] = []
+        scene.witness.check(HOST, found.append)
+        scene.desktop.there[1] = Played(hung=True)
+        scene.witness.check(HOST, found.append)
+        scene.desktop.there[2] = Played(hung=True)
+        scene.witness.check(HOST, found.append)
+        scene.witness.check(OTHER, found.append)
+        scene.witness.stop()
+        scene.witness.check(HOST, found.append)
+        assert found == ["alive", "alive", "hung", "unknown", "unknown"]
+
+    play({1: Played(), 2: Played(), 3: Played(pid=OTHER, hung=True)}, act)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="here it is supported")

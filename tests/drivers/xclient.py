@@ -18,7 +18,7 @@ _INPUT_OUTPUT = 1
 _OVERRIDE_REDIRECT = 1 << 9
 _EVENT_MASK = 1 << 11
 _REDIRECT_AND_NOTIFY = 1 << 20 | 1 << 19
-_STRING, _WM_CLASS, _WM_NAME, _CARDINAL = 31, 67, 39, 6
+_STRING, _WM_CLASS, _WM_NAME, _CARDINAL, _ATOM = 31, 67, 39, 6, 4
 
 
 class Client:
@@ -54,6 +54,7 @@ class Client:
         old_title: str | None = None,
         label: str | None = None,
         role: str | None = None,
+        pings: bool = False,
     ) -> dict[str, int]:
         window: int = self.connection.generate_id()
         root, visual = self.screen.root, self.screen.root_visual
@@ -73,6 +74,9 @@ class Client:
             self.text(window, "_QUARTERDECK_LABEL", label)
         if role is not None:
             self.text(window, "WM_WINDOW_ROLE", role)
+        if pings:
+            understood = struct.pack("=2I", self.atom("WM_DELETE_WINDOW"), self.atom("_NET_WM_PING"))
+            self.set_property(window, self.atom("WM_PROTOCOLS"), _ATOM, 32, understood)
         # USPosition | USSize: a window manager puts it where it says.
         hints = struct.pack("=18I", 1 | 2, *[0] * 17)
         self.set_property(window, self.atom("WM_NORMAL_HINTS"), self.atom("WM_SIZE_HINTS"), 32, hints)
@@ -142,6 +146,18 @@ class Client:
             )
         except self.error:
             return False
+
+    def pong(self, *, times: int = 1) -> dict[str, int]:
+        """Wait for so many pings, and answer them (EWMH, _NET_WM_PING), as an event loop that runs does."""
+        ping, window = self.atom("_NET_WM_PING"), 0
+        while times:
+            event = self.connection.wait_for_event()
+            if type(event).__name__ == "ClientMessageEvent" and event.data.data32[0] == ping:
+                words = event.data.data32[:5]
+                answer = struct.pack("=BBHII5I", 33, 32, 0, self.screen.root, event.type, *words)
+                self.x.SendEvent(False, self.screen.root, _REDIRECT_AND_NOTIFY, answer)
+                window, times = words[2], times - 1
+        return {"window": window}
 
     def destroy(self, *, window: int) -> None:
         self.x.DestroyWindow(window)

@@ -130,6 +130,19 @@ class ChildExited(Struct, frozen=True, tag=True, omit_defaults=True):
     escaped: tuple[str, ...] = ()
 
 
+Found = Literal["alive", "hung", "held", "unknown"]
+"""Of a host: `alive`, a window of its answered the window system; `hung`, those that were asked did not; `held`, it is
+stopped or debugged, so that it cannot; `unknown`, there is none to be asked, or nobody to ask it.
+"""
+
+
+class HostChecked(Struct, frozen=True, tag=True):
+    """Observation: the window system's word on whether a host hangs, and the kernel's on whether it is held."""
+
+    pid: int
+    found: Found
+
+
 class Tick(Struct, frozen=True, tag=True):
     """Time as an input: the nearest deadline of the state has passed."""
 
@@ -147,6 +160,7 @@ Observation = (
     | ChildSpawnFailed
     | ChildProbed
     | ChildExited
+    | HostChecked
 )
 Input = AnyCommand | Observation | Tick
 
@@ -187,6 +201,12 @@ class DirectHost(Struct, frozen=True):
     client_id: int
     saga_id: int | None = None
     issued: int = 0
+
+
+class CheckHost(Struct, frozen=True):
+    """Effect: have the window system asked whether the host's windows answer; report `HostChecked`."""
+
+    pid: int
 
 
 class MoveWindow(Struct, frozen=True):
@@ -244,6 +264,7 @@ StepReply = Welcome | Pong | Refused
 Effect = (
     BeginShutdown
     | DirectHost
+    | CheckHost
     | MoveWindow
     | SpawnChild
     | ReleaseChild

@@ -21,7 +21,7 @@ from quarterdeck.drivers.win32_calls import (
     Calls,
     OnEvent,
 )
-from quarterdeck.drivers.witness import Belongs, Observe, Report, Witness
+from quarterdeck.drivers.witness import Belongs, Checked, Observe, Report, Witness
 from quarterdeck.schema.commands import (
     ReportHwndDestroyed,
     ReportHwndForegroundChanged,
@@ -54,6 +54,7 @@ class Desktop(Protocol):
     def class_name(self, hwnd: int) -> str: ...  # noqa: D102
     def title(self, hwnd: int) -> str: ...  # noqa: D102
     def move(self, hwnd: int, target: Rect) -> None: ...  # noqa: D102
+    def hung(self, hwnd: int) -> bool: ...  # noqa: D102
     def listen(self, on_event: OnEvent) -> Callable[[], None]: ...  # noqa: D102
 
 
@@ -105,6 +106,11 @@ class Win32Witness:
         """Ask for a window to be moved (see Witness)."""
         if hwnd in self._windows:
             self._desktop.move(hwnd, target)
+
+    def check(self, pid: int, checked: Checked) -> None:
+        """Ask whether a process hangs (see Witness): Windows knows. One window whose thread runs is enough."""
+        own = [hwnd for hwnd in self._windows if self._desktop.pid(hwnd) == pid]
+        checked("hung" if own and all(map(self._desktop.hung, own)) else "alive" if own else "unknown")
 
     def stop(self) -> None:
         """End the watching (see Witness)."""

@@ -129,6 +129,10 @@ class Calls:
         width, height = target.right - target.left, target.bottom - target.top
         self._user.SetWindowPos(hwnd, None, target.left, target.top, width, height, _SWP_NOZORDER_NOACTIVATE_ASYNC)
 
+    def hung(self, hwnd: int) -> bool:
+        """Whether a window's thread has not taken its messages for five seconds, as Windows sees it."""
+        return bool(self._user.IsHungAppWindow(hwnd))
+
     def listen(self, on_event: OnEvent) -> Callable[[], None]:
         """Have events of windows told, on a thread of its own, until the function returned is called."""
         return _Listener(self._user, on_event).stop
@@ -202,6 +206,7 @@ def _user32() -> Any:
             "GetWindowRect": (flag, handle, pointer),
             "GetWindowTextW": (flag, handle, text, flag),
             "GetWindowThreadProcessId": (number, handle, pointer),
+            "IsHungAppWindow": (flag, handle),
             "IsIconic": (flag, handle),
             "IsWindowVisible": (flag, handle),
             "PeekMessageW": (flag, pointer, handle, number, number, number),

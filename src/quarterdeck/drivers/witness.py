@@ -13,6 +13,7 @@ from asyncio import AbstractEventLoop
 from collections.abc import Callable
 from typing import Protocol
 
+from quarterdeck.core.step import Found
 from quarterdeck.schema.commands import (
     ReportHwndDestroyed,
     ReportHwndForegroundChanged,
@@ -41,6 +42,9 @@ Observe = Callable[[Report], None]
 Belongs = Callable[[int], bool]
 """Whether a pid is, at this moment, the host's or a descendant's of it."""
 
+Checked = Callable[[Found], None]
+"""Takes what was found of a process: `alive`, `hung` or `unknown`."""
+
 
 class Witness(Protocol):
     """Watches the top-level windows of the host and of its descendants; used from one event loop's thread only."""
@@ -64,6 +68,12 @@ class Witness(Protocol):
 
     def move(self, hwnd: int, target: Rect) -> None:
         """Ask the window system to put a watched window's client area at `target`; any other handle is ignored."""
+        ...
+
+    def check(self, pid: int, checked: Checked) -> None:
+        """Have the window system asked whether this very process answers it, by any window of its; `checked` is called
+        once, on the loop, within seconds. Asked again before that, the earlier question is given up as `unknown`.
+        """
         ...
 
     def stop(self) -> None:

@@ -9,7 +9,8 @@ Rules:
   everything is looked at anew: what is gone by then is told as destroyed.
 - Windows that a window manager without EWMH framed before the watching began are not found.
 
-How: x11_display.py talks, x11_looks.py reads, x11_watch.py remembers; this file keeps the connection.
+How: x11_display.py talks, x11_looks.py reads, x11_watch.py remembers, x11_ping.py asks who hangs; this file keeps the
+connection.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from asyncio import AbstractEventLoop, TimerHandle
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from quarterdeck.drivers.witness import Belongs, Observe, Report, Witness
+from quarterdeck.core.step import Found
+from quarterdeck.drivers.witness import Belongs, Checked, Observe, Report, Witness
 from quarterdeck.drivers.x11_display import Display, library, open_display
 from quarterdeck.drivers.x11_watch import Watch
 from quarterdeck.errors import Unsupported
@@ -80,6 +82,13 @@ class X11Witness:
         if self._link is not None:
             self._link.move(hwnd, target)
 
+    def check(self, pid: int, checked: Checked) -> None:
+        """Ask whether a process hangs (see Witness), as a window manager does."""
+        if self._link is None:
+            checked("unknown")
+        else:
+            self._link.check(pid, checked)
+
     def stop(self) -> None:
         """End the watching (see Witness)."""
         link, self._link = self._link, None
@@ -118,6 +127,14 @@ class _Link:
 
     def move(self, hwnd: int, target: Rect) -> None:
         self._watch.move(hwnd, target)
+        self._turn_soon()
+
+    def check(self, pid: int, checked: Checked) -> None:
+        def tell(found: Found) -> None:
+            if not self._ended:
+                checked(found)
+
+        self._watch.check(pid, tell)
         self._turn_soon()
 
     def end(self) -> None:

@@ -23,6 +23,7 @@ from quarterdeck.schema.types import Rect
 
 ATOMS: Final = (
     "UTF8_STRING",
+    "WM_PROTOCOLS",
     "WM_STATE",
     "WM_WINDOW_ROLE",
     "_NET_ACTIVE_WINDOW",
@@ -32,6 +33,7 @@ ATOMS: Final = (
     "_NET_SUPPORTING_WM_CHECK",
     "_NET_WM_NAME",
     "_NET_WM_PID",
+    "_NET_WM_PING",
     "_NET_WM_STATE",
     "_NET_WM_STATE_HIDDEN",
     "_QUARTERDECK_FENCE",
@@ -169,6 +171,22 @@ class Display:
             spec = self._xcffib.res.ClientIdSpec.synthetic(window, _RES_LOCAL_CLIENT_PID)
             asked["client"] = self._res.QueryClientIds(1, [spec])
         return asked
+
+    def ask_protocols(self, window: int) -> Questions:
+        """Ask what a window understands of what a window manager may say to it."""
+        return {"protocols": self._property(window, "WM_PROTOCOLS", TEXT_WORDS)}
+
+    def ping(self, window: int, number: int) -> None:
+        """Ask a window for an answer; it sends the message back, to the root (EWMH, _NET_WM_PING)."""
+        event = self._message(window, "WM_PROTOCOLS", (self.atoms["_NET_WM_PING"], number, window, 0, 0))
+        self._x.SendEvent(False, window, 0, event)
+
+    def pong_of(self, event: Any, number: int) -> int:
+        """Whose answer to our ping a ClientMessage is; 0: nobody's."""
+        if event.window != self.root or event.type != self.atoms["WM_PROTOCOLS"] or event.format != 32:
+            return 0
+        protocol, answered, window = event.data.data32[:3]
+        return int(window) if protocol == self.atoms["_NET_WM_PING"] and answered == number else 0
 
     def fence(self) -> None:
         """Send what was asked, or asked for, and the fence after it."""

@@ -131,6 +131,11 @@ def read_window(answers: Answers, atoms: Mapping[str, int]) -> Look | None:
     )
 
 
+def answers_pings(answers: Answers, atoms: Mapping[str, int]) -> bool:
+    """Whether a window says that it answers pings, as `Display.ask_protocols` asked."""
+    return atoms["_NET_WM_PING"] in _words(answers["protocols"])
+
+
 def counts(window: int, look: Look, screen: Screen, root: int) -> bool:
     """Whether it is a top-level window, not a menu or one that its toolkit only works with."""
     if look.override_redirect:

@@ -5,6 +5,7 @@ Rules:
   another does no harm: the last look is always later than the last event.
 - One batch of looks is under way at a time, at most `BATCH` windows; what happens meanwhile waits for the next.
 - The screen comes before its windows: whether there is a window manager decides what counts as a window.
+- Whether a process hangs is asked for beside all that, by the same batches (x11_ping.py).
 - A place is told once a window is at rest, so that the way there is not, nor a window manager's animation of
   minimising, which ends off the screen; a hidden or minimised window has no place until it is shown again.
 """
@@ -17,7 +18,7 @@ from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from quarterdeck.drivers.witness import Belongs, Observe
+from quarterdeck.drivers.witness import Belongs, Checked, Observe
 from quarterdeck.drivers.x11_display import FOCUS, PROPERTY, STRUCTURE, Display, Questions
 from quarterdeck.drivers.x11_looks import (
     Identity,
@@ -31,6 +32,7 @@ from quarterdeck.drivers.x11_looks import (
     read_screen,
     read_window,
 )
+from quarterdeck.drivers.x11_ping import Ping
 from quarterdeck.schema.commands import (
     ReportHwndDestroyed,
     ReportHwndForegroundChanged,
@@ -96,6 +98,7 @@ class Watch:
         """Windows of a former host: only their end is still told."""
         self._monitors: tuple[Rect, ...] | None = None
         self._active = 0
+        self._ping: Ping | None = None
         self._reset()
 
     def _reset(self) -> None:
@@ -120,6 +123,7 @@ class Watch:
             if window.settling is not None:
                 window.settling.cancel()
                 window.settling = None
+        self._end_ping()
         self._reset()
 
     def look_anew(self) -> None:
@@ -132,6 +136,19 @@ class Watch:
         """Have a window of the host's moved, on the next `turn`; of several targets the last counts."""
         if window in self._windows:
             self._moves[window] = target
+
+    def check(self, pid: int, checked: Checked) -> None:
+        """Have the windows of a process asked whether it answers, from the next `turn` on."""
+        self._end_ping()
+        if self._display is None:
+            checked("unknown")
+        else:
+            self._ping = Ping(pid, self._loop, self._wake, checked)
+
+    def _end_ping(self) -> None:
+        ping, self._ping = self._ping, None
+        if ping is not None:
+            ping.end("unknown")
 
     def turn(self) -> bool:
         """Take the events there are and send what they call for; True: call again soon. Raises `Display.Lost`."""
@@ -153,11 +170,19 @@ class Watch:
 
     # What events call for.
 
-    def _note_fence(self, display: Display, event: Any) -> None:
+    def _note_message(self, display: Display, event: Any) -> None:
+        if display.is_fence(event):
+            self._note_fence(display)
+        elif self._ping is not None:
+            self._ping.heard(display, event)
+
+    def _note_fence(self, display: Display) -> None:
         asked = self._asked
-        if asked is None or not display.is_fence(event):
+        if asked is None:
             return
         self._asked = None
+        if self._ping is not None:
+            self._ping.fenced(display)
         if asked.screen is not None:
             self._see_screen(display, read_screen(display.take(asked.screen), display.atoms, display.screen))
         for window, (questions, who) in asked.windows.items():
@@ -245,11 +270,14 @@ class Watch:
 
     def _ask_next(self, display: Display) -> bool:
         """Send the next batch if none is under way; False: nothing was sent."""
-        if self._asked is not None or not (self._screen_due or self._due or self._moves or self._unsent):
+        is_due = self._screen_due or self._due or self._moves or self._unsent
+        if self._asked is not None or not (is_due or (self._ping is not None and self._ping.is_due)):
             return False
         self._unsent = False
         self._asked = Asked(None, {})
         self._send_moves(display)
+        if self._ping is not None and self._ping.is_due:
+            self._ping.send(display, self._windows_of(self._ping.pid))
         if self._screen_due:
             self._screen_due = False
             self._asked.screen = self._ask_screen(display)
@@ -263,6 +291,11 @@ class Watch:
     def _send_moves(self, display: Display) -> None:
         for window in list(self._moves)[:BATCH]:
             display.move(window, self._moves.pop(window), by_message=self._screen.moves)
+
+    def _windows_of(self, pid: int) -> list[int]:
+        """The windows that are a process's own and were told, those that are shown first."""
+        own = [(window, seen.look) for window, seen in self._windows.items() if pid in seen.identity.pids]
+        return [window for _, window in sorted((not look.visible, window) for window, look in own if look is not None)]
 
     def _ask_screen(self, display: Display) -> Questions:
         if self._fresh:  # its changes from here on are events
@@ -361,6 +394,8 @@ class Watch:
         seen = self._windows.pop(window, None)
         self._due.pop(window, None)
         self._moves.pop(window, None)
+        if self._ping is not None:
+            self._ping.gone(window)
         if seen is not None and seen.settling is not None:
             seen.settling.cancel()
         if (seen is not None and seen.look is not None) or window in self._lapsed:
@@ -380,7 +415,7 @@ class Watch:
 
 
 _NOTES: Final[dict[str, Callable[[Watch, Display, Any], None]]] = {
-    "ClientMessageEvent": Watch._note_fence,
+    "ClientMessageEvent": Watch._note_message,
     "ConfigureNotifyEvent": Watch._note_configured,
     "DestroyNotifyEvent": Watch._note_destroyed,
     "FocusInEvent": Watch._note_focused,
