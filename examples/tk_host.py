@@ -33,8 +33,7 @@ class Deck:
 
     async def _connect(self) -> quarterdeck.Client:
         client = await quarterdeck.connect(kind="host", name="tk-host", events=("host_should_quit",))
-        told = (client.events("host_should_quit"), client.directives())
-        self._listening = [asyncio.create_task(self._take(orders)) for orders in told]
+        self._listening = [asyncio.create_task(self._take(told)) for told in (client.events(), client.directives())]
         return client
 
     async def _take(self, orders: AsyncIterator[Any]) -> None:
@@ -103,6 +102,8 @@ class Host:
             match order.split() if isinstance(order, str) else order:
                 case events.HostShouldQuit() | replies.Shutdown() | ["quit"]:
                     self.root.quit()
+                case replies.ProbeUiThread(nonce):  # does this thread run? It does, for it is here
+                    self.ask(self.client.report_ui_thread_alive(nonce))
                 case replies.SpawnPoolWindow(saga_id):
                     self.warm = self.warm or self.build()
                     self.ask(self.client.report_pool_window_added(self.warm.winfo_name(), saga_id=saga_id))
@@ -136,8 +137,7 @@ def name_for_the_witness(window: tk.Toplevel, label: str) -> None:
 
 def main() -> None:
     """Open one window and run until the last one is closed; with --script, do what standard input says."""
-    deck = Deck()
-    host = Host(deck)
+    host = Host(deck := Deck())
     host.open()
     if "--script" in sys.argv:
         threading.Thread(target=lambda: list(map(deck.orders.put, sys.stdin)), daemon=True).start()

@@ -309,6 +309,8 @@ def _words(info: inspect.Type) -> str:
 def _one_of(info: inspect.LiteralType) -> str:
     """The values in the order in which they are defined, which msgspec does not keep."""
     values = set(info.values)
+    if values == {True}:
+        return "`true`"
     if values == set(get_args(types.ErrorCode)):
         return "one of [these](#errors)"
     defined = (get_args(value) for value in vars(types).values() if get_origin(value) is Literal)

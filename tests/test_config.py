@@ -67,6 +67,10 @@ def test_blanks_around_key_and_value_do_no_harm_and_the_last_of_a_key_counts() -
         ("roles=Proven", "expected one of claimed, proven"),
         ("loop=trio", "expected one of auto, asyncio, uvloop"),
         ("loop=\udcfa", "expected UTF-8 text"),
+        ("on_hang=kill", "expected one of observe, restart"),
+        ("probe_interval=0", ">= 0.05"),
+        ("probe_misses=0", ">= 1"),
+        ("probe_ui_thread=maybe", "probe_ui_thread=maybe"),
     ],
 )
 def test_a_wrong_setting_is_refused_by_name(setting: str, said: str) -> None:
@@ -83,6 +87,14 @@ def test_roles_cannot_be_proven_by_pids_that_nobody_checks() -> None:
     with pytest.raises(ConfigError, match="pid_check"):
         Config.from_settings(["roles=proven", "pid_check=off"])
     assert Config.from_settings(["roles=proven"]).roles == "proven"
+
+
+def test_a_hang_can_only_be_acted_on_where_both_signals_can_be_had() -> None:
+    with pytest.raises(ConfigError, match="needs a witness"):
+        Config.from_settings(["on_hang=restart"])
+    with pytest.raises(ConfigError, match="probe_ui_thread"):
+        Config.from_settings(["on_hang=restart", "witness=x11", "probe_ui_thread=false"])
+    assert Config.from_settings(["on_hang=restart", "witness=x11"]).on_hang == "restart"
 
 
 def test_a_configuration_is_frozen() -> None:

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta, Struct, structs
 
 from quarterdeck.errors import ConfigError
-from quarterdeck.schema.types import EXITED_PROCESSES_MAX
+from quarterdeck.schema.types import EXITED_PROCESSES_MAX, OnHang
 
 Count = Annotated[int, Meta(ge=1)]
 Bytes = Annotated[int, Meta(ge=1)]
@@ -50,6 +50,11 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     slice_state_bytes: Annotated[Bytes, "the state of one slice, encoded"] = 1_048_576
     slice_event_bytes: Annotated[Bytes, "one event of a slice, encoded"] = 65_536
     slice_events: Annotated[Count, "events that a slice tells by one command, event or tick"] = 1_024
+    probe_interval: Annotated[
+        Annotated[float, Meta(ge=0.05, le=31_536_000)],
+        "seconds from one probe of the host's user interface thread to the next; unanswered by then is a miss",
+    ] = 30.0
+    probe_misses: Annotated[Count, "misses in a row that are told as `host_unresponsive`"] = 3
     journal_bytes: Annotated[Bytes, "the journal's file; beyond, the oldest steps are dropped"] = 536_870_912
     journal_days: Annotated[Annotated[float, Meta(gt=0)], "days that the journal keeps; older steps are dropped"] = 30.0
     journal_waiting_bytes: Annotated[
@@ -81,6 +86,12 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         "who watches the real windows, beside what the host reports; `win32` is not yet run",
     ] = "none"
     correct: Annotated[bool, "the witness carries out corrective moves itself"] = False
+    probe_ui_thread: Annotated[bool, "ask the host again and again whether its user interface thread answers"] = True
+    on_hang: Annotated[
+        OnHang,
+        "what is done about a host that does not answer, beside telling it; `restart` the child that it is, where it "
+        "has answered before and the window system finds it hung, too",
+    ] = "observe"
     journal: Annotated[
         Literal["off", "normal", "full"],
         "keep inputs and events on disk: `normal` survives a crash of the launcher, `full` also of the machine",
@@ -98,6 +109,10 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         """Refuse settings that contradict each other. Raises: ConfigError."""
         if self.roles == "proven" and self.pid_check == "off":
             raise ConfigError("roles=proven needs pid_check=on: a role is proven by the pid that the kernel tells")
+        if self.on_hang == "restart" and not self.probe_ui_thread:
+            raise ConfigError("on_hang=restart needs probe_ui_thread=true: a host that nobody asks is never found hung")
+        if self.on_hang == "restart" and self.witness == "none":
+            raise ConfigError("on_hang=restart needs a witness: only the window system can confirm that a host hangs")
 
     @classmethod
     def from_settings(cls, settings: Iterable[str], base: Config | None = None) -> Config:

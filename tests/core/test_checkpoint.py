@@ -15,7 +15,19 @@ from quarterdeck.core.checkpoint import Checkpoint, freeze, thaw
 from quarterdeck.core.children import dependents_of
 from quarterdeck.core.deadlines import Deadline, Deadlines
 from quarterdeck.core.saga import name_of
-from quarterdeck.core.state import Child, ChildPlan, ClosedHandle, Handle, OpenSaga, Process, Rules, State, Window
+from quarterdeck.core.state import (
+    Child,
+    ChildPlan,
+    ClosedHandle,
+    Handle,
+    OpenSaga,
+    Probe,
+    Probing,
+    Process,
+    Rules,
+    State,
+    Window,
+)
 from quarterdeck.schema.commands import ReportStatus
 from quarterdeck.schema.types import Rect
 from quarterdeck.server.slicing import loaded_of
@@ -75,13 +87,14 @@ def full() -> State:
         state.deadlines.set(Deadline(label, 0, "orphaned"), due_ms)
     state.deadlines.set(Deadline("b", U64, "destroyed"), 15)
     plan = ChildPlan("web", "host", ("db",), "port", 1, "always", 2, 3, 4, 5, 6, "SIGINT", 7, True, False, "r1", True)
-    web = Child(plan, "ready", 77, 8, -9, 3, 10, [1, 2], True, True, True, True, True, True, True, "asked for")
+    web = Child(plan, "ready", 77, 8, -9, 3, 10, [1, 2], True, True, True, True, "it hangs", True, True, "asked for")
     state.children = {"web": web, "db": Child(ChildPlan("db"))}
     state.dependents = dependents_of(state)
     cleanup = WindowCleanupCascade("ä", panes_reaped=True)
     state.sagas = {100: OpenSaga(100, cleanup, 12, 2), 105: OpenSaga(105, PoolRespawnOnPromote())}
     state.sagas_begun = 6
     state.slices["jobs"] = seal(Held({"a": Job("a", 5, 9, 20)}, 2, ("t",)))
+    state.probing = Probing("web", (Probe(2**53 - 1, 7), Probe(5, 8)), 1, True, True)
     return state
 
 
@@ -148,7 +161,7 @@ def test_a_row_has_the_members_of_what_it_freezes_in_their_order(
 
 
 def test_every_rule_is_carried() -> None:
-    rules = Rules(1, 2, 3, 4, 5, 6, 7, ("foreground", "iconic"), "failing", 8, 9, SAGAS, 10, 11, 12)
+    rules = Rules(1, 2, 3, 4, 5, 6, 7, ("foreground", "iconic"), "failing", 8, 9, SAGAS, 10, 11, 12, 13, 14, "restart")
     for name in Rules.__struct_fields__:
         assert getattr(rules, name) != getattr(Rules(), name), f"{name} as it is by itself proves nothing"
     assert back(State(rules)).rules == rules
@@ -294,6 +307,8 @@ def test_two_thawed_ones_go_their_own_ways() -> None:
     one.handles[U64].visible = False
     one.pending.popitem()
     one.processes[3].status = Raw(b"{}")
+    assert one.probing is not None
+    one.probing.misses += 1
     assert members(other) == members(full())
     assert freeze(other) == frozen
 

@@ -8,7 +8,8 @@ An HTML comment above a fenced block says what it is; `_blocks` finds them:
     <!-- shell -->                       a command behind `$ `, and what it prints
     <!-- expression -->                  Python: each `expression  # value` is what it says
     <!-- runs until "TEXT" restart -->   a Python program: it ends by itself with 0, or prints TEXT and then is ended;
-                                         `restart`: the launcher is started anew once it has printed a line
+                                         `restart`: the launcher is started anew once it has printed a line;
+                                         `KEY=VALUE …` as above
 
 In a session `$PID` is the pid of the client without a name, `$NAME` that of the client `name`; any other `$NAME` is
 what came first in its place, and `…` is any text.
@@ -26,7 +27,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import NamedTuple, get_args
 
@@ -195,18 +196,26 @@ class Stage:
         return pattern
 
 
-@pytest.mark.parametrize("block", _blocks(PROTOCOL, "session"), ids=lambda block: f"line{block.line}")
-def test_what_is_sent_is_answered_as_printed(block: Block, pids: list[int], capfd: pytest.CaptureFixture[str]) -> None:
-    options = [part for setting in block.mark.split()[1:] for part in ("--set", setting)]
+@contextmanager
+def _launched(block: Block) -> Iterator[Launcher]:
+    """A launcher with the settings that a block's mark gives."""
+    words = re.sub(r'"[^"]*"', "", block.mark).split()
+    options = [part for word in words if "=" in word for part in ("--set", word)]
     with tempfile.TemporaryDirectory(prefix="qd-") as folder:
         launcher = Launcher(Path(folder), *options)
         launcher.start()
         try:
-            Stage(launcher.endpoint, pids).play(block.text)
-            code = launcher.wait() if '"cmd":"quit"' in block.text else launcher.stop()
+            yield launcher
         finally:
             if launcher.is_running:
                 launcher.stop()
+
+
+@pytest.mark.parametrize("block", _blocks(PROTOCOL, "session"), ids=lambda block: f"line{block.line}")
+def test_what_is_sent_is_answered_as_printed(block: Block, pids: list[int], capfd: pytest.CaptureFixture[str]) -> None:
+    with _launched(block) as launcher:
+        Stage(launcher.endpoint, pids).play(block.text)
+        code = launcher.wait() if '"cmd":"quit"' in block.text else launcher.stop()
     assert code == 0
     assert "Traceback" not in capfd.readouterr().err
 
@@ -395,8 +404,9 @@ PROGRAMS = [
 
 @pytest.mark.parametrize("block", PROGRAMS)
 def test_programs_run_as_printed(
-    block: Block, tmp_path: Path, pids: list[int], launcher: Launcher, capfd: pytest.CaptureFixture[str]
+    block: Block, tmp_path: Path, pids: list[int], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    _run(block, tmp_path, pids, launcher)
-    assert launcher.stop() == 0
+    with _launched(block) as launcher:
+        _run(block, tmp_path, pids, launcher)
+        assert launcher.stop() == 0
     assert "Traceback" not in capfd.readouterr().err

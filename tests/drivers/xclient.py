@@ -149,15 +149,26 @@ class Client:
 
     def pong(self, *, times: int = 1) -> dict[str, int]:
         """Wait for so many pings, and answer them (EWMH, _NET_WM_PING), as an event loop that runs does."""
-        ping, window = self.atom("_NET_WM_PING"), 0
+        window = 0
         while times:
-            event = self.connection.wait_for_event()
-            if type(event).__name__ == "ClientMessageEvent" and event.data.data32[0] == ping:
-                words = event.data.data32[:5]
-                answer = struct.pack("=BBHII5I", 33, 32, 0, self.screen.root, event.type, *words)
-                self.x.SendEvent(False, self.screen.root, _REDIRECT_AND_NOTIFY, answer)
-                window, times = words[2], times - 1
+            if asked := self._answer(self.connection.wait_for_event()):
+                window, times = asked, times - 1
         return {"window": window}
+
+    def answer_pings(self) -> None:
+        """Answer those that have come, without waiting."""
+        while (event := self.connection.poll_for_event()) is not None:
+            self._answer(event)
+        self.connection.flush()
+
+    def _answer(self, event: Any) -> int:
+        """The window that was pinged, whose answer is sent; 0: it was another event."""
+        if type(event).__name__ != "ClientMessageEvent" or event.data.data32[0] != self.atom("_NET_WM_PING"):
+            return 0
+        words = event.data.data32[:5]
+        answer = struct.pack("=BBHII5I", 33, 32, 0, self.screen.root, event.type, *words)
+        self.x.SendEvent(False, self.screen.root, _REDIRECT_AND_NOTIFY, answer)
+        return int(words[2])
 
     def destroy(self, *, window: int) -> None:
         self.x.DestroyWindow(window)

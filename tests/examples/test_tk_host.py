@@ -66,6 +66,11 @@ class Scene:
         """The drift told so far."""
         return [(event["kind"], event["label"]) for event in self.named("hwnd_drift_detected")]
 
+    def is_unresponsive(self) -> bool:
+        """What was told last of whether the host answers its probes."""
+        said = [event["event"] for event in self.told if event["event"] in ("host_responsive", "host_unresponsive")]
+        return said[-1:] == ["host_unresponsive"]
+
     def xdotool(self, *words: str) -> None:
         subprocess.run(["xdotool", *words], env=self.environ, check=True, stdout=subprocess.DEVNULL)
 
@@ -168,6 +173,21 @@ def test_a_window_that_was_in_front_may_be_hidden_and_shown_again(scene: Scene) 
     scene.order("wm deiconify .w1")
     scene.until("window_observed", label="w1", visible=True)
     assert scene.drift() == []
+
+
+def test_a_host_whose_tk_thread_hangs_is_told_and_again_when_it_runs(server: XServer) -> None:
+    with tempfile.TemporaryDirectory(prefix="qd-") as folder:
+        scene = Scene(server, Path(folder), "--set", "probe_interval=0.2", "--set", "probe_misses=2")
+        try:
+            scene.until("window_observed", label="w1", visible=True)
+            scene.order(f"while {{![file exists {folder}/go]}} {{after 20}}")
+            if not scene.is_unresponsive():  # it may be from its start on, until Tk runs
+                scene.until("host_unresponsive", pid=scene.host.pid)
+            Path(folder, "go").touch()
+            scene.until("host_responsive", pid=scene.host.pid)
+            assert not scene.named("process_exited"), "its connection lives in another thread"
+        finally:
+            scene.close()
 
 
 BOTH = pytest.mark.parametrize("server", [True, False], indirect=True, ids=["managed", "unmanaged"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from quarterdeck.core.deadlines import Deadline
+from quarterdeck.core.probing import AWAITED_MAX, DUE
 from quarterdeck.core.state import State
 
 
@@ -44,6 +45,14 @@ def check_inside(state: State) -> None:
     for saga_id, saga in state.sagas.items():
         assert saga.saga_id == saga_id < rules.saga_id_first + state.sagas_begun
         assert state.deadlines.due(Deadline("", saga_id, "saga")) is not None
+    probing = state.probing
+    assert (probing is not None) == (state.host_pid is not None and rules.probe_interval_ms > 0)
+    is_to_probe = probing is not None and state.lifecycle not in ("quitting", "dead")
+    assert (state.deadlines.due(DUE) is not None) == is_to_probe
+    if probing is not None:
+        assert len(probing.awaited) <= AWAITED_MAX
+        assert probing.awaited or not probing.misses
+        assert not probing.unresponsive or probing.misses >= rules.probe_misses
     host = state.live(state.host_pid)
     assert (state.host_pid is None) == (host is None or host.kind != "host")
 

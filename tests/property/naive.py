@@ -8,7 +8,7 @@ the reducer's, and says so ("choice:").
 from __future__ import annotations
 
 from quarterdeck.core.state import Rules
-from quarterdeck.core.step import Context, Input, JournalReported, SyntheticGoodbye, Tick
+from quarterdeck.core.step import Context, Input, JournalReported, QuitSignalled, SyntheticGoodbye, Tick
 from quarterdeck.schema import commands as c
 from quarterdeck.schema.types import Rect
 from tests.property.naive_rows import Closed, Open, Pending, Reality, Told, centre, meet
@@ -37,6 +37,10 @@ class Naive:
         self._drift: list[Told] = []
         self._closes: list[Told] = []
         self._last: list[Told] = []
+        self._asked: list[tuple[int, int]] = []  # nonce and time; an answer forgets all up to it
+        self._probe_due_ms: int | None = None
+        self._misses = 0
+        self._is_silent = False  # host_unresponsive was told
         self._before: dict[str, tuple[Open, Told]] = {}
 
     def feed(self, value: Input, ctx: Context, host: int | None) -> list[Told]:
@@ -54,6 +58,11 @@ class Naive:
                 self._host_vanished(left)
             case Tick():
                 self._tick()
+                self._probe(ctx.entropy % 2**53)
+            case c.ReportUiThreadAlive(nonce=nonce):
+                self._answered(nonce)
+            case QuitSignalled():
+                self._probe_due_ms = None
             case JournalReported(state=journal) if journal != self._journal:
                 self._journal = journal
                 self._own.append(("journal_changed", journal))
@@ -72,20 +81,48 @@ class Naive:
         ]
         return [*self._own, *observed, *self._drift, *self._closes, *self._last]
 
+    # --- probes
+
+    def _probe(self, nonce: int) -> None:
+        if self._probe_due_ms is None or self._probe_due_ms > self._now_ms:
+            return
+        is_late = self._now_ms - self._probe_due_ms > 1_000
+        if self._asked and not is_late:
+            self._misses += 1
+            if self._misses >= self._rules.probe_misses and not self._is_silent:
+                self._is_silent = True
+                self._last.append(("host_unresponsive", self._host, self._misses))
+        self._asked.append((nonce, self._now_ms))
+        self._probe_due_ms = self._now_ms + self._rules.probe_interval_ms
+
+    def _answered(self, nonce: int) -> None:
+        sent = [sent_ms for asked, sent_ms in self._asked if asked == nonce]
+        if not sent:
+            return
+        self._asked = [(asked, sent_ms) for asked, sent_ms in self._asked if sent_ms > sent[0]]
+        self._misses = 0
+        if self._is_silent:
+            self._is_silent = False
+            self._own.append(("host_responsive", self._host, self._now_ms - sent[0]))
+
     # --- processes
 
     def _host_came(self) -> None:
+        self._probe_due_ms = self._now_ms + self._rules.probe_interval_ms
+        self._asked, self._misses, self._is_silent = [], 0, False
         for window in self._windows.values():
             due_ms = window.orphan_due_ms
             if due_ms is not None and self._now_ms <= due_ms and not window.was_offered:
                 window.orphan_due_ms, window.was_offered = self._now_ms + 30_000, True
 
     def _host_left(self) -> None:
+        self._probe_due_ms, self._asked = None, []
         for label in sorted(self._windows):
             self._close(self._windows[label], crash=False)
         self._empty_pool()
 
     def _host_vanished(self, pid: int) -> None:
+        self._probe_due_ms, self._asked = None, []
         labels = sorted(label for label, window in self._windows.items() if window.orphan_due_ms is None)
         for label in labels:
             self._windows[label].orphan_due_ms, self._windows[label].was_offered = self._now_ms + 30_000, False

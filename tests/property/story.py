@@ -20,6 +20,7 @@ from quarterdeck.core.snapshot import snapshot
 from quarterdeck.core.state import Rules, State
 from quarterdeck.core.step import (
     Context,
+    HostChecked,
     Input,
     JournalReported,
     LauncherRestarted,
@@ -45,6 +46,9 @@ RULES = Rules(
     sagas_max=3,
     saga_id_first=1_000,
     sagas=tuple(BUILTIN_SAGAS),
+    probe_interval_ms=150,
+    probe_misses=2,
+    on_hang="restart",
 )
 INPUTS = 60
 LABELS = ("a", "b", "c", "d", "e", "")
@@ -81,7 +85,7 @@ class Story:
             yield value, self._context(source, pid)
 
     def _context(self, source: Source, pid: int | None) -> Context:
-        return Context(f"at {self._now_ms}", self._now_ms, source, 1, pid, None, 0)
+        return Context(f"at {self._now_ms}", self._now_ms, source, 1, pid, None, self._draw.getrandbits(64))
 
     def _pass_time(self) -> None:
         draw = self._draw
@@ -118,6 +122,8 @@ class Story:
             return LauncherRestarted(), "launcher", None
         if draw.random() < 0.4:
             return JournalReported(draw.choice(("off", "ok", "failing"))), "launcher", None
+        if draw.random() < 0.6:
+            return self._about_hanging()
         return draw.choice(_OTHERS)(draw), "client", host if draw.random() < 0.7 else draw.choice(PIDS)
 
     def _answer(self) -> c.Command:
@@ -134,6 +140,14 @@ class Story:
         if chance < 0.9:
             return c.ReportPoolDrainDecision(label=label, was_last=draw.random() < 0.5, saga_id=saga_id)
         return c.ReportSagaActionFailed(saga_id=saga_id or 0, reason="no memory")
+
+    def _about_hanging(self) -> tuple[Input, Source, int | None]:
+        """An answer to one of the last probes, or to none; or a look at whether somebody hangs."""
+        draw, probing = self._draw, self._state.probing
+        if draw.random() < 0.1:
+            return HostChecked(draw.choice(PIDS), draw.choice(("alive", "hung", "held", "unknown"))), "witness", None
+        nonces = [probe.nonce for probe in probing.awaited[-3:]] if probing is not None else []
+        return c.ReportUiThreadAlive(nonce=draw.choice((1, *nonces))), "client", self._state.host_pid
 
     def _coming_and_going(self) -> tuple[Input, Source, int | None]:
         draw = self._draw
@@ -193,7 +207,6 @@ _REPORTS: tuple[Callable[[random.Random], c.Command], ...] = (
 )
 
 _OTHERS: tuple[Callable[[random.Random], c.Command], ...] = (
-    lambda draw: c.ReportUiThreadAlive(nonce=1),
     lambda draw: c.Ping(nonce=1),
     lambda draw: c.ReportStatus(status=msgspec.Raw(draw.choice((b"{}", b'{"n":[1,null]}')))),  # type: ignore[arg-type]  # as the wire hands it over
 )

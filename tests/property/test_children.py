@@ -18,9 +18,10 @@ from quarterdeck.core.checkpoint import Checkpoint, freeze, thaw
 from quarterdeck.core.mirror import Mirror
 from quarterdeck.core.reducer import reduce
 from quarterdeck.core.snapshot import snapshot
-from quarterdeck.core.state import Child, ChildPlan, Rules, State
+from quarterdeck.core.state import Child, ChildPlan, Probing, Rules, State
 from quarterdeck.core.step import (
     BeginShutdown,
+    CheckHost,
     ChildAdopted,
     ChildExited,
     ChildProbed,
@@ -30,6 +31,7 @@ from quarterdeck.core.step import (
     Context,
     Effect,
     FinishShutdown,
+    HostChecked,
     Input,
     KillChild,
     QuitSignalled,
@@ -37,6 +39,7 @@ from quarterdeck.core.step import (
     SignalChild,
     SpawnChild,
     Step,
+    SyntheticGoodbye,
     Tick,
 )
 from quarterdeck.schema import commands as c
@@ -46,6 +49,7 @@ from quarterdeck.schema.types import ChildState
 RUN_ID = "00000000-0000-4000-8000-000000000001"
 NAMES = ("db", "web", "worker", "tool")
 STORIES, PARTS, INPUTS = 400, 4, 120
+RULES = Rules(probe_interval_ms=100, probe_misses=1, on_hang="restart")
 _checkpoints = msgspec.json.Decoder(Checkpoint)
 
 
@@ -55,6 +59,7 @@ def plans(draw: random.Random) -> tuple[ChildPlan, ...]:
     return tuple(
         ChildPlan(
             name,
+            kind=draw.choice(("srv", "host")),
             after=tuple(before for before in named[:place] if draw.random() < 0.4),
             ready=draw.choice(("registered", "running", "port", "log", "exec")),
             ready_timeout_ms=draw.choice((50, 5000)),
@@ -75,8 +80,8 @@ class World:
 
     def __init__(self, seed: int) -> None:
         self.draw = random.Random(seed)
-        self.state = State(Rules())
-        self.twin = State(Rules())
+        self.state = State(RULES)
+        self.twin = State(RULES)
         self.mirror = Mirror(snapshot(self.state, RUN_ID))
         self.now_ms = 0
         self.next_pid = 100
@@ -84,6 +89,8 @@ class World:
         self.living: dict[str, int] = {}
         self.released: set[int] = set()
         self.finished = 0
+        self.looks: list[int] = []  # at hosts, under way
+        self.hung = 0  # children that were ended because they hang
 
     def feed(self, value: Input, pid: int | None = None, child: str | None = None) -> Step:
         source = "client" if pid is not None else "child"
@@ -92,6 +99,7 @@ class World:
         step, other = reduce(self.state, value, ctx), reduce(self.twin, value, ctx)
         assert (step.events, step.reply, step.effects) == (other.events, other.reply, other.effects)
         self._check_moves(before, step)
+        self._check_hang(value, step)
         self._check_end(step)
         for effect in step.effects:
             self._obey(effect)
@@ -118,6 +126,20 @@ class World:
                 now[event.name] = event.state
         assert now == {name: child.state for name, child in self.state.children.items()}
 
+    def _check_hang(self, value: Input, step: Step) -> None:
+        """Only the host is ended, the released child of ours that it is, and only by both signals."""
+        if not isinstance(value, HostChecked) or not step.events:
+            return
+        (event,) = step.events
+        probing = self.state.probing
+        assert isinstance(event, e.ChildStopping)
+        assert event.pid in self.released
+        assert probing is not None
+        assert probing.unresponsive
+        assert probing.has_answered
+        assert (probing.child, self.state.host_pid, value) == (event.name, value.pid, HostChecked(value.pid, "hung"))
+        self.hung += 1
+
     def _check_end(self, step: Step) -> None:
         """A child that the launcher is there for does not end for good without it."""
         for event in step.events:
@@ -136,6 +158,8 @@ class World:
             self.released.add(effect.pid)
         elif isinstance(effect, SignalChild | KillChild):
             assert self.living[effect.name] == effect.pid
+        elif isinstance(effect, CheckHost):
+            self.looks.append(effect.pid)
         elif isinstance(effect, FinishShutdown):
             self.finished += 1
             assert not self.living
@@ -163,6 +187,10 @@ class World:
         nearest = self.state.deadlines.nearest()
         if nearest is not None and nearest <= self.now_ms:
             self.feed(Tick())
+        if self.state.probing is not None and draw.random() < 0.7:
+            self.probe(self.state.probing)
+        if self.looks and draw.random() < 0.7:
+            self.feed(HostChecked(self.looks.pop(), draw.choice(("hung", "hung", "alive", "held", "unknown"))))
         if self.asked and draw.random() < 0.6:
             self.spawn()
         elif self.living and draw.random() < 0.7:
@@ -182,6 +210,15 @@ class World:
         self.living[name] = self.next_pid
         self.feed(ChildSpawned(name, self.next_pid, 7))
 
+    def probe(self, probing: Probing) -> None:
+        """The host answers, if it does."""
+        host = self.state.host_pid
+        assert host is not None
+        if self.draw.random() < 0.1:
+            self.feed(HostChecked(host, "hung"))  # nobody asked
+        elif probing.awaited and (not probing.has_answered or self.draw.random() < 0.3):
+            self.feed(c.ReportUiThreadAlive(nonce=probing.awaited[-1].nonce), host)
+
     def live(self, name: str) -> None:
         pid, chance = self.living[name], self.draw.random()
         if chance < 0.25:
@@ -189,13 +226,16 @@ class World:
         elif chance < 0.4:
             self.feed(ChildProbed(name, pid - 1))  # an earlier process's, late
         elif chance < 0.6 and self.state.live(pid) is None:
-            self.feed(c.Register(kind="srv", pid=pid, version="1"), pid, name)
-        else:
+            kind = self.draw.choice(("srv", "host"))
+            self.feed(c.Register(kind=kind, pid=pid, version="1"), pid, name)  # type: ignore[arg-type]  # one of two texts
+        elif pid != self.state.host_pid or chance < 0.65:  # hosts live longer: it takes them a while to hang
             self.die(name)
 
     def die(self, name: str) -> None:
         draw = self.draw
         pid = self.living.pop(name)
+        if self.state.live(pid) is not None:
+            self.feed(SyntheticGoodbye("disconnected"), pid)
         escaped = ("pid 5 (sleep)",) if draw.random() < 0.1 else ()
         code = draw.choice((0, 0, 1, -9, None))
         self.feed(ChildExited(name, pid, code, oom=draw.random() < 0.1, output="tail", escaped=escaped))
@@ -221,12 +261,16 @@ def story(seed: int) -> Iterator[World]:
 
 @pytest.mark.parametrize("part", range(PARTS))
 def test_whatever_happens_a_shutdown_ends_with_nothing_left(part: int) -> None:
+    hung = 0
     for seed in range(part, STORIES, PARTS):
         try:
-            _shut_down(list(story(seed))[-1])
+            world = list(story(seed))[-1]
+            _shut_down(world)
         except Exception as fault:
             fault.add_note(f"the story of seed {seed}")
             raise
+        hung += world.hung
+    assert hung, "stories in which nobody hangs prove nothing of it"
 
 
 def _shut_down(world: World) -> None:

@@ -206,8 +206,8 @@ def plainly(event: e.AnyEvent) -> tuple[object, ...]:
 
 
 def asked(step: Step) -> list[tuple[object, ...]]:
-    """What the host is asked for, as the plain rules say it."""
-    directives = [effect.directive for effect in step.effects if isinstance(effect, DirectHost)]
+    """What sagas ask the host for, as the plain rules say it."""
+    directives = [effect.directive for effect in step.effects if isinstance(effect, DirectHost) and effect.saga_id]
     return [
         (directive.__struct_config__.tag, *(value for name, value in asdict(directive).items() if name != "kind"))
         for directive in directives
@@ -228,8 +228,10 @@ def rank(event: e.AnyEvent, step: Step) -> int:
         return 3 if len(step.events) > 1 else 0
     if isinstance(event, e.HostShouldQuit):
         return 4
-    if isinstance(event, e.SagaStarted | e.SagaCompleted | e.SagaFailed):
+    if isinstance(event, e.HostUnresponsive):
         return 5
+    if isinstance(event, e.SagaStarted | e.SagaCompleted | e.SagaFailed):
+        return 6
     if isinstance(event, e.PoolWindowRemoved) and isinstance(step.events[0], e.ProcessExited):
         return 4  # a host's pool goes after its windows
     return 0
@@ -255,6 +257,8 @@ def test_every_invariant_holds_after_every_input(part: int) -> None:
         "windows_orphaned ",
         "window_observed ",
         "monitors_changed ",
+        "host_unresponsive ",
+        "host_responsive ",
         "journal_changed ",
         "saga_started ",
         "saga_completed ",

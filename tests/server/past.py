@@ -35,11 +35,11 @@ class Past:
         self._runs = 0
         self.begin()
 
-    def begin(self, launcher_pid: int = 4_000_000) -> str:
+    def begin(self, launcher_pid: int = 4_000_000, rules: Rules | None = None) -> str:
         """Begin a run; returns its id."""
         self._runs += 1
         self.run_id = f"{self._runs:08x}-0000-4000-8000-000000000000"
-        self.state = State(Rules(journal="ok", saga_id_first=10**12, sagas=tuple(BUILTIN_SAGAS)))
+        self.state = State(rules or Rules(journal="ok", saga_id_first=10**12, sagas=tuple(BUILTIN_SAGAS)))
         self._inputs = 0
         head = Head(self.run_id, "1.2.3", launcher_pid, self.state.rules)
         self._journal.begin_run(self.run_id, encode_value(head), BEGAN_MS + self._ms)
@@ -49,10 +49,12 @@ class Past:
         self._ms = ms
         return self
 
-    def feed(self, value: Input, pid: int | None = HOST, source: Source = "client") -> list[int]:
+    def feed(
+        self, value: Input, pid: int | None = HOST, source: Source = "client", child: str | None = None
+    ) -> list[int]:
         """Reduce one input and keep it; returns the versions that it told."""
         before = self.state.version
-        kept = self._reduced(value, pid, source)
+        kept = self._reduced(value, pid, source, child)
         self._journal.append([kept])
         return list(range(before + 1, self.state.version + 1))
 
@@ -66,9 +68,9 @@ class Past:
         self._journal.mark_hole(lost, self._inputs, hashlib.sha256(state).hexdigest(), state)
         return list(range(before + 1, self.state.version + 1))
 
-    def _reduced(self, value: Input, pid: int | None, source: Source) -> Kept:
+    def _reduced(self, value: Input, pid: int | None, source: Source, child: str | None = None) -> Kept:
         conn_id = 7 if source == "client" else None
-        ctx = Context(utc(BEGAN_MS + self._ms), self._ms, source, conn_id, pid)
+        ctx = Context(utc(BEGAN_MS + self._ms), self._ms, source, conn_id, pid, child=child)
         step = reduce(self.state, value, ctx)
         self._inputs += 1
         lines = b"".join(map(encode_line, step.events))

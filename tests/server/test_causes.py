@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from quarterdeck.core.reducer import TABLE
-from quarterdeck.core.state import ChildPlan
+from quarterdeck.core.state import ChildPlan, Rules
 from quarterdeck.core.step import (
     ChildExited,
     ChildrenConfigured,
     ChildSpawned,
+    HostChecked,
     JournalReported,
     LauncherRestarted,
     QuitSignalled,
@@ -149,6 +150,23 @@ def test_a_child_that_was_stopped_goes_back_to_who_stopped_it(past: Past) -> Non
     past.feed(c.StopProcess(name="backend"))
     stopped, *_ = past.feed(ChildExited("backend", 500, -15), None, "child")
     assert inputs(chain(past, stopped)) == ["ChildExited", "stop_process"]
+
+
+def test_a_child_that_is_ended_because_it_hangs_goes_back_to_its_silence(past: Past) -> None:
+    past.begin(rules=Rules(probe_interval_ms=1_000, probe_misses=1, on_hang="restart"))
+    past.feed(ChildrenConfigured((ChildPlan(name="app", kind="host"),)), None, "launcher")
+    past.feed(ChildSpawned("app", HOST), None, "child")
+    spawned, *_ = past.feed(c.Register(kind="host", pid=HOST, version="1"), child="app")
+    past.at(1_000).tick()
+    past.feed(c.ReportUiThreadAlive(nonce=0))
+    past.at(2_000).tick()
+    (silent,) = past.at(3_000).tick()
+    (stopping,) = past.feed(HostChecked(HOST, "hung"), None, "witness")
+    (answered,) = past.feed(c.ReportUiThreadAlive(nonce=0))
+    (silent_again,) = past.at(4_000).tick()
+    assert inputs(chain(past, stopping)) == ["HostChecked", "Tick", "register"]
+    assert [link.version for link in chain(past, stopping)] == [stopping, silent, spawned]
+    assert [link.version for link in chain(past, silent_again)] == [silent_again, answered]
 
 
 def test_what_stands_behind_but_is_not_kept_is_said_to_be_unknown(past: Past) -> None:

@@ -56,6 +56,11 @@ gone
 """
 
 
+def test_a_host_that_does_not_answer_is_shown_as_such_whatever_its_child_is() -> None:
+    said = shown([one("child", 1, "web", 7, state="ready", kind="host", starts=1, unresponsive=True)])
+    assert said.split("\n")[1].split()[:5] == ["└─", "web", "host", "unresponsive", "7"]
+
+
 def test_a_tree_is_drawn_with_its_figures() -> None:
     assert shown(DECK) == SHOWN
 

@@ -25,6 +25,7 @@ FULL = Snapshot(
     processes=(
         ProcessRow(7, "srv", "indexer", "1", "running", None, "2026-01-01T00:00:00Z", None, {"state": "idle"}),
         ProcessRow(8, "tool", None, "1", "exited", -1, "2026-01-01T00:00:00Z", 40, None),
+        ProcessRow(9, "host", None, "1", "running", None, "2026-01-01T00:00:00Z", None, None, True),
     ),
     children=(ChildRow("db", "backoff", None, 3, 3, 7, "exit code 7"),),
     sagas=(SagaRow(9, "pool_respawn_on_promote"),),
@@ -33,16 +34,17 @@ FULL = Snapshot(
 
 SHOWN = """\
 running, version 42, run r
-processes: 1 running, 1 gone
+processes: 2 running, 1 gone
 windows: 2 open, 1 in the pool
 monitors: 1920x1080 at 0,0
 background service: enabled; journal: ok
 pool: warm
 backend ids: main = w-1
 sagas: 9 pool_respawn_on_promote
-PID  KIND  NAME     STATE    CODE  VERSION  SINCE
-7    srv   indexer  running  -     1        2026-01-01T00:00:00Z
-8    tool  -        exited   -1    1        2026-01-01T00:00:00Z
+PID  KIND  NAME     STATE         CODE  VERSION  SINCE
+7    srv   indexer  running       -     1        2026-01-01T00:00:00Z
+8    tool  -        exited        -1    1        2026-01-01T00:00:00Z
+9    host  -        unresponsive  -     1        2026-01-01T00:00:00Z
 status of pid 7: {"state":"idle"}
 CHILD  STATE    PID  ATTEMPT  WHY
 db     backoff  -    3        exit code 7

@@ -23,7 +23,7 @@ from quarterdeck.core.children import dependents_of
 from quarterdeck.core.deadlines import Deadline
 from quarterdeck.core.saga import Saga, Unloaded
 from quarterdeck.core.saga_kinds import NO_SAGAS, SagaKinds
-from quarterdeck.core.state import Child, ClosedHandle, Handle, OpenSaga, Process, Rules, State, Window
+from quarterdeck.core.state import Child, ClosedHandle, Handle, OpenSaga, Probing, Process, Rules, State, Window
 from quarterdeck.schema.types import DriftKind, JournalState, Lifecycle, ProcessKind, Rect, WindowKind
 from quarterdeck.slices.loaded import NONE, Loaded
 from quarterdeck.slices.values import seal
@@ -136,6 +136,7 @@ class Checkpoint(Struct, frozen=True):
     sagas: tuple[FrozenSaga, ...] = ()  # by id
     sagas_begun: int = 0
     slices: tuple[FrozenSlice, ...] = ()  # in the order in which they were given
+    probing: Probing | None = None
 
 
 def freeze(state: State) -> Checkpoint:
@@ -171,6 +172,7 @@ def freeze(state: State) -> Checkpoint:
         sagas=tuple(map(_frozen_saga, state.sagas.values())),
         sagas_begun=state.sagas_begun,
         slices=tuple([FrozenSlice(name, Raw(state.loaded.encode(held))) for name, held in state.slices.items()]),
+        probing=_probing(state.probing),
     )
 
 
@@ -203,6 +205,7 @@ def thaw(checkpoint: Checkpoint, sagas: Mapping[str, type[Saga]] = NO_SAGAS, loa
     state.sagas_begun = checkpoint.sagas_begun
     for frozen in checkpoint.slices:
         state.slices[frozen.name] = seal(loaded.decode(bytes(frozen.state), loaded.states[frozen.name]))
+    state.probing = _probing(checkpoint.probing)
     for due_ms, key in checkpoint.deadlines:
         state.deadlines.set(key, due_ms)
     return state
@@ -260,6 +263,11 @@ def _saga(frozen: FrozenSaga, kinds: SagaKinds) -> OpenSaga:
     kind = kinds.by_name.get(name)
     saga = convert(frozen.saga, kind) if kind is not None else Unloaded(name)
     return OpenSaga(frozen.saga_id, saga, frozen.host, frozen.issued)
+
+
+def _probing(probing: Probing | None) -> Probing | None:
+    """One of its own, too; what it awaits does not change."""
+    return replace(probing) if probing is not None else None
 
 
 def _frozen_window(window: Window) -> FrozenWindow:

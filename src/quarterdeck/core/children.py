@@ -220,17 +220,13 @@ def exited(state: State, observation: ChildExited, ctx: Context) -> Step:
     if child.started_ms is not None and ctx.now_ms - child.started_ms >= child.plan.stable_ms:
         child.attempt = 0
         child.restarts.clear()
-    code, why = observation.code, _why(observation)
-    if child.state == "stopping" and not child.timed_out:
+    code = observation.code
+    if child.state == "stopping" and child.fault is None:
         _enter(state, step, child, "stopped", code=code, reason=_joined(child.stop_reason, observation.escaped))
     else:
-        late = f"not ready within {child.plan.ready_timeout_ms} ms" if child.timed_out else None
-        failure = late is not None or code != 0
-        _again_or_never(
-            state, step, child, ctx, code, late or why, observation.output, is_failure=failure, oom=observation.oom
-        )
-    child.pid = child.start = None
-    child.timed_out = False
+        failure, why = child.fault is not None or code != 0, _why(observation, child.fault)
+        _again_or_never(state, step, child, ctx, code, why, observation.output, is_failure=failure, oom=observation.oom)
+    child.pid = child.start = child.fault = None
     _gone(state, step, child, ctx)
     return step
 
@@ -245,8 +241,18 @@ def decide(state: State, step: Step, due: Deadline, ctx: Context) -> None:
     elif due.kind == "child_kill" and child.state == "stopping":
         step.effects.append(KillChild(child.plan.name, child.pid))
     elif due.kind == "child_ready" and child.state == "running":
-        child.timed_out = True
-        _end(state, step, child, ctx, f"not ready within {child.plan.ready_timeout_ms} ms")
+        end_as_failed(state, step, child, ctx, f"not ready within {child.plan.ready_timeout_ms} ms")
+
+
+def would_return(child: Child) -> bool:
+    """Whether it runs, and is started again once it has failed."""
+    return child.state in ("running", "ready") and child.plan.restart != "never"
+
+
+def end_as_failed(state: State, step: Step, child: Child, ctx: Context, fault: str) -> None:
+    """It lives, but does not do what it is there for: it is ended, and its plan says what comes of a failure."""
+    child.fault = fault
+    _end(state, step, child, ctx, fault)
 
 
 # --- the launcher ends
@@ -349,8 +355,8 @@ def _spawn(state: State, step: Step, child: Child) -> None:
 def _alive(
     state: State, step: Step, child: Child, pid: int, start: int | None, ctx: Context, reason: str | None = None
 ) -> None:
-    child.spawning = child.waiting = child.timed_out = False
-    child.pid, child.start, child.code = pid, start, None
+    child.spawning = child.waiting = False
+    child.pid, child.start, child.code, child.fault = pid, start, None, None
     _count(child)
     child.started_ms = ctx.now_ms
     _enter(state, step, child, "running", reason=reason)
@@ -373,7 +379,7 @@ def _stop(state: State, step: Step, child: Child, ctx: Context, reason: str) -> 
     child.wanted = child.waiting = child.again = False
     child.stop_reason = reason
     if child.is_alive:
-        child.timed_out = False
+        child.fault = None
         if child.state != "stopping":
             _end(state, step, child, ctx, reason)
     elif child.state != "stopped" and not child.spawning:
@@ -511,9 +517,11 @@ def _drop_deadlines(state: State, child: Child) -> None:
         state.deadlines.drop(Deadline(child.plan.name, 0, kind))
 
 
-def _why(observation: ChildExited) -> str | None:
+def _why(observation: ChildExited, fault: str | None) -> str | None:
     said: str | None
-    if observation.oom:
+    if fault is not None:
+        said = fault
+    elif observation.oom:
         said = "out of memory"
     elif observation.code is None:
         said = "gone, its exit code is not known"

@@ -19,6 +19,7 @@ DeadlineKind = Literal[
     "no_hwnd",
     "no_browser",
     "orphaned",
+    "probe",
     "saga",
     "slice",
 ]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from quarterdeck.core import children, sagas
+from quarterdeck.core import children, probing, sagas
 from quarterdeck.core.state import State
 from quarterdeck.core.step import (
     BeginShutdown,
@@ -95,6 +95,7 @@ def _end_every_grace(state: State) -> Step:
 def _begin_shutdown(state: State, step: Step, reason: ShutdownReason, ctx: Context) -> Step:
     """Everybody is told, and children end; when none is left, `FinishShutdown`."""
     if move(state, step, "quitting"):
+        probing.cease(state)
         told = len(step.effects)
         grace_ms = children.shut_down(state, step, ctx)
         step.effects.insert(told, BeginShutdown(reason, grace_ms))

@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
 from quarterdeck.errors import RemoteProtocolError
@@ -113,7 +113,9 @@ class Mirror:
 
     def _left(self, event: e.ProcessExited) -> None:
         row = self.processes[event.pid]
-        self.processes[event.pid] = replace(row, state="exited", code=event.code, exited_version=event.version)
+        self.processes[event.pid] = replace(
+            row, state="exited", code=event.code, exited_version=event.version, unresponsive=UNSET
+        )
         self._exited[event.pid] = None
         while len(self._exited) > self._base.exited_processes_max:
             oldest, _ = self._exited.popitem(last=False)
@@ -121,6 +123,12 @@ class Mirror:
 
     def _status(self, event: e.ProcessStatusChanged) -> None:
         self.processes[event.pid] = replace(self.processes[event.pid], status=event.status)
+
+    def _unresponsive(self, event: e.HostUnresponsive) -> None:
+        self.processes[event.pid] = replace(self.processes[event.pid], unresponsive=True)
+
+    def _responsive(self, event: e.HostResponsive) -> None:
+        self.processes[event.pid] = replace(self.processes[event.pid], unresponsive=UNSET)
 
     def _phase(self, event: e.LifecyclePhaseChanged) -> None:
         self.lifecycle = event.to
@@ -202,6 +210,8 @@ _FOLDS: Final[dict[type, Callable[[Mirror, Any], None]]] = {
     e.ProcessSpawned: Mirror._spawned,
     e.ProcessExited: Mirror._left,
     e.ProcessStatusChanged: Mirror._status,
+    e.HostUnresponsive: Mirror._unresponsive,
+    e.HostResponsive: Mirror._responsive,
     e.LifecyclePhaseChanged: Mirror._phase,
     e.JournalChanged: Mirror._journal,
     e.WindowOpened: Mirror._window_opened,

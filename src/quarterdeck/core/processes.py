@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from msgspec import Raw
 
-from quarterdeck.core import children, lifecycle, pool, sagas, windows
+from quarterdeck.core import children, lifecycle, pool, probing, sagas, windows
 from quarterdeck.core.state import Process, State
 from quarterdeck.core.step import ConfigurationRead, Context, Step, SyntheticGoodbye, Welcome
 from quarterdeck.core.telling import Telling
@@ -21,7 +21,6 @@ from quarterdeck.schema.commands import (
     ReportStartupStageBegin,
     ReportStartupStageEnd,
     ReportStatus,
-    ReportUiThreadAlive,
 )
 from quarterdeck.schema.events import (
     Activated,
@@ -55,6 +54,7 @@ def register(state: State, command: Register, ctx: Context) -> Step:
     if command.kind == "host":
         state.host_pid = command.pid
         windows.host_registered(state, ctx.now_ms)
+        probing.begin(state, ctx)
         lifecycle.move(state, step, "running")
     children.registered(state, step, ctx)
     step.reply = Welcome(state.clients)
@@ -82,6 +82,7 @@ def _leave(state: State, ctx: Context, code: int | None, reason: ExitReason) -> 
     _remember_exited(state, process.pid)
     if state.host_pid == process.pid:
         state.host_pid = None
+        probing.end(state)
         _host_left(state, step, process, reason, ctx.now_ms)
     return step
 
@@ -167,8 +168,3 @@ def stage_end(state: State, command: ReportStartupStageEnd, ctx: Context) -> Ste
             )
         )
     return step
-
-
-def ui_thread_alive(state: State, command: ReportUiThreadAlive, ctx: Context) -> Step:
-    """The host answered a probe that nobody made: nothing to tell."""
-    return Step()

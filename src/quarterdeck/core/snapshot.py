@@ -4,6 +4,8 @@ holds as it is.
 
 from __future__ import annotations
 
+from msgspec import UNSET
+
 from quarterdeck.core.saga import name_of
 from quarterdeck.core.state import Child, Process, State, Window
 from quarterdeck.schema.replies import Snapshot
@@ -22,7 +24,7 @@ def snapshot(state: State, run_id: str) -> Snapshot:
         backend_window_ids=tuple(sorted(state.backend_ids.items())),
         monitors=state.monitors,
         background_service=state.background_service,
-        processes=tuple(_process_row(state.processes[pid]) for pid in sorted(state.processes)),
+        processes=tuple(_process_row(state, state.processes[pid]) for pid in sorted(state.processes)),
         children=tuple(_child_row(state.children[name]) for name in sorted(state.children)),
         sagas=tuple(SagaRow(row.saga_id, name_of(row.saga)) for row in state.sagas.values()),
         journal=state.journal,
@@ -31,7 +33,8 @@ def snapshot(state: State, run_id: str) -> Snapshot:
     )
 
 
-def _process_row(process: Process) -> ProcessRow:
+def _process_row(state: State, process: Process) -> ProcessRow:
+    hangs = state.probing is not None and state.probing.unresponsive and state.host_pid == process.pid
     return ProcessRow(
         pid=process.pid,
         kind=process.kind,
@@ -42,6 +45,7 @@ def _process_row(process: Process) -> ProcessRow:
         spawned_at=process.spawned_at,
         exited_version=process.exited_version,
         status=process.status,
+        unresponsive=True if hangs else UNSET,
     )
 
 

@@ -21,6 +21,7 @@ from quarterdeck.schema.types import (
     DriftKind,
     JournalState,
     Lifecycle,
+    OnHang,
     ProcessKind,
     ReadyKind,
     Rect,
@@ -32,7 +33,8 @@ from quarterdeck.slices.loaded import NONE, Loaded
 
 class Rules(Struct, frozen=True):
     """The reducer's limits (protocol, section 10), what the witnesses cannot observe, what the journal is when the run
-    begins, which sagas there are, by name, and the id of the first one.
+    begins, which sagas there are, by name, and the id of the first one, and how the host is probed: every
+    `probe_interval_ms`, not at all where that is 0, as in runs of before.
     """
 
     exited_processes_max: int = EXITED_PROCESSES_MAX
@@ -50,6 +52,9 @@ class Rules(Struct, frozen=True):
     slice_state_bytes_max: int = 1_048_576
     slice_event_bytes_max: int = 65_536
     slice_events_max: int = 1_024
+    probe_interval_ms: int = 0
+    probe_misses: int = 3
+    on_hang: OnHang = "observe"
 
 
 class Process(Struct):
@@ -104,9 +109,9 @@ class Child(Struct):
 
     `pid` and `start` (the process's start time as its system counts it) while it lives; `attempt` counts its starts
     since it was last stable, `restarts` the times of its restarts. `wanted`: it is to run; `waiting`: for what it comes
-    after; `spawning`: the guard is making it; `again`: start it once it has stopped; `timed_out`: it is ended because
-    it never got ready; `anew`: its next start is the first attempt. `starts` counts those of this run; `reason` is what
-    was told when it entered its state.
+    after; `spawning`: the guard is making it; `again`: start it once it has stopped; `fault`: why it is ended as one
+    that failed; `anew`: its next start is the first attempt. `starts` counts those of this run; `reason` is what was
+    told when it entered its state.
     """
 
     plan: ChildPlan
@@ -121,7 +126,7 @@ class Child(Struct):
     waiting: bool = False
     spawning: bool = False
     again: bool = False
-    timed_out: bool = False
+    fault: str | None = None
     removed: bool = False
     anew: bool = False
     stop_reason: str | None = None
@@ -207,6 +212,25 @@ class ClosedHandle(Struct):
     told: bool = False
 
 
+class Probe(Struct, frozen=True):
+    """A probe of the host's user interface thread that has no answer yet."""
+
+    nonce: int
+    sent_ms: int
+
+
+class Probing(Struct):
+    """How the live host answers probes. `awaited` the oldest first; `misses` in a row; `child` whose process it is, or
+    its descendant; `unresponsive`: that was told, and no answer since.
+    """
+
+    child: str | None
+    awaited: tuple[Probe, ...] = ()
+    misses: int = 0
+    has_answered: bool = False
+    unresponsive: bool = False
+
+
 class State:
     """The canonical state of one run, of its slices too: `loaded` is their code, `slices` the state of each."""
 
@@ -248,6 +272,7 @@ class State:
         self.sagas: dict[int, OpenSaga] = {}  # by id, which only goes up
         self.sagas_begun = 0
         self.saga_kinds = kinds_of(self.rules.sagas, sagas)
+        self.probing: Probing | None = None  # of the live host, where hosts are probed
 
     def next_version(self) -> int:
         """Count one stream event, which takes this number."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal
 
-from msgspec import Meta, Raw, Struct
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 INTEGER_MAX: Final = 2**53 - 1
 U64_MAX: Final = 2**64 - 1
@@ -39,6 +39,7 @@ JournalState = Literal["off", "ok", "failing"]
 ChildState = Literal["stopped", "running", "ready", "backoff", "stopping", "exited", "failed"]
 ReadyKind = Literal["registered", "running", "port", "log", "exec"]
 RestartPolicy = Literal["never", "on-failure", "always"]
+OnHang = Literal["observe", "restart"]
 CountKind = Literal["windows", "pool"]
 Severity = Literal["info", "warn", "error"]
 DriftKind = Literal[
@@ -111,6 +112,7 @@ class ProcessRow(Struct, frozen=True):
     """A process in a snapshot: `spawned_at` is RFC 3339, `exited_version` the version of its exit, null while running.
 
     `status` is what the process last reported, null before; in the launcher it is the encoded text itself.
+    `unresponsive` is there, and true, while the process is a host that does not answer probes.
     """
 
     pid: int
@@ -122,6 +124,7 @@ class ProcessRow(Struct, frozen=True):
     spawned_at: str
     exited_version: int | None
     status: dict[str, Any] | Raw | None
+    unresponsive: Literal[True] | UnsetType = UNSET
 
 
 class SagaRow(Struct, frozen=True):

@@ -143,13 +143,15 @@ def _sender(history: History, record: RunRecord, seen: _Seen) -> ProcessRow | No
 
 class Sought(Struct, frozen=True):
     """The step that stands behind another: the newest earlier one that told one of `told`, or whose input is one of
-    `asked`, about one of the `subjects` (labels, handles, sagas' ids, children's names); of all where there are none.
+    `asked`, about one of the `subjects` (labels, handles, sagas' ids, children's names) or this `pid`; of all where
+    neither is given.
     """
 
     because: str
     told: tuple[str, ...] = ()
     asked: tuple[str, ...] = ()
     subjects: tuple[str | int, ...] = ()
+    pid: int | None = None
 
 
 Rule = Callable[[_Seen, Members], "Sought | Origin"]
@@ -181,6 +183,9 @@ def _behind_tick(seen: _Seen, event: Members) -> Sought | Origin:
     """What set the deadline that was due."""
     if "saga_id" in event:
         return Sought("it got no answer that it could go on with since", told=("*",), subjects=_some(event["saga_id"]))
+    if event.get("event") == _name(e.HostUnresponsive):
+        alive = _names(e.ProcessSpawned, e.HostResponsive)
+        return Sought("it has not answered its probes; it was last told alive by", told=alive, pid=event["pid"])
     kind = event.get("kind") if event.get("event") == _name(e.HwndDriftDetected) else None
     label, hwnd = event.get("label"), event.get("hwnd")
     if kind == "orphan_destroy":
@@ -242,6 +247,12 @@ def _behind_exit(seen: _Seen, event: Members) -> Sought | Origin:
     return "child"
 
 
+def _behind_check(seen: _Seen, event: Members) -> Sought | Origin:
+    """The window system was asked because a host did not answer."""
+    pid = seen.input.get("pid")
+    return Sought("the window system was asked because of", told=_names(e.HostUnresponsive), pid=pid)
+
+
 BEHIND: Final[Mapping[str, Rule]] = {
     _name(inputs.Tick): _behind_tick,
     _name(inputs.ShutdownFinished): _behind_end,
@@ -256,6 +267,7 @@ BEHIND: Final[Mapping[str, Rule]] = {
     _name(inputs.ChildProbed): _behind_ready,
     _name(inputs.ChildAdopted): lambda seen, event: "child",
     _name(inputs.ChildExited): _behind_exit,
+    _name(inputs.HostChecked): _behind_check,
 }
 """By the input's name: what stands behind it. A command that is not here is where a chain begins."""
 
@@ -269,7 +281,7 @@ def _some(*subjects: str | int | None) -> tuple[str | int, ...]:
 
 def _find(history: History, record: RunRecord, seen: _Seen, sought: Sought) -> tuple[_Seen, Members] | None:
     """The newest earlier step that fits, and its event that says so, or its first one."""
-    needles = [encode_value(subject) for subject in sought.subjects]
+    needles = [encode_value(subject) for subject in _some(*sought.subjects, sought.pid)]
     for row in history.steps_back(record, seen.row.step):
         if needles and not any(needle in row.events or needle in row.input for needle in needles):
             continue
@@ -279,7 +291,7 @@ def _find(history: History, record: RunRecord, seen: _Seen, sought: Sought) -> t
         told = next(_telling(earlier, sought), None)
         if told is not None:
             return earlier, told
-        if _is_one(earlier.name, sought.asked) and _is_about(earlier.input, sought.subjects):
+        if _is_one(earlier.name, sought.asked) and _is_about(earlier.input, sought):
             return earlier, earlier.events[0] if earlier.events else {}
     return None
 
@@ -287,7 +299,7 @@ def _find(history: History, record: RunRecord, seen: _Seen, sought: Sought) -> t
 def _telling(seen: _Seen, sought: Sought) -> Iterator[Members]:
     for event in seen.events:
         name = _QUITTING if event.get("to") == _QUITTING else str(event["event"])
-        if _is_one(name, sought.told) and (not sought.subjects or _is_about(event, sought.subjects)):
+        if _is_one(name, sought.told) and _is_about(event, sought):
             yield event
 
 
@@ -295,8 +307,12 @@ def _is_one(name: str, wanted: tuple[str, ...]) -> bool:
     return name in wanted or wanted == ("*",)
 
 
-def _is_about(members: Members, subjects: tuple[str | int, ...]) -> bool:
-    """Whether an input or an event is about one of these labels, handles, ids or names."""
+def _is_about(members: Members, sought: Sought) -> bool:
+    """Whether an input or an event is about what is sought."""
+    if sought.pid is not None and members.get("pid") != sought.pid:
+        return False
+    if not sought.subjects:
+        return True
     about = {members.get(name) for name in ("label", "label_hint", "hwnd", "saga_id", "name")}
     about.update(members.get("labels") or ())
-    return not about.isdisjoint(subjects)
+    return not about.isdisjoint(sought.subjects)

@@ -18,11 +18,12 @@ from typing import Final, cast
 from msgspec import Raw
 
 from quarterdeck.config import Config
-from quarterdeck.core import sagas
+from quarterdeck.core import probing, sagas
 from quarterdeck.core.snapshot import snapshot
 from quarterdeck.core.state import State
 from quarterdeck.core.step import (
     BeginShutdown,
+    CheckHost,
     ChildExited,
     Context,
     DirectHost,
@@ -45,13 +46,14 @@ from quarterdeck.log.history import History
 from quarterdeck.log.ring import Ring
 from quarterdeck.schema import commands as c
 from quarterdeck.schema.events import name_of
-from quarterdeck.schema.replies import Ack, Directive, Error, EventList, Pong, Shutdown, Snapshot
+from quarterdeck.schema.replies import Ack, Directive, Error, EventList, Pong, ProbeUiThread, Shutdown, Snapshot
 from quarterdeck.server.alarm import Alarm
 from quarterdeck.server.faults import Faults
 from quarterdeck.server.hub import Hub, Subscriber
 from quarterdeck.server.outbox import Directed, Due, End, Render, Turn
 from quarterdeck.server.peer import Peer
 from quarterdeck.server.ports import Door, Identity, Journal, Supervision
+from quarterdeck.server.pulse import Pulse
 from quarterdeck.server.queries import Unfit, events_after, interest_of, since_of
 from quarterdeck.server.registrations import Registrations
 from quarterdeck.server.stepping import take_step
@@ -100,6 +102,7 @@ class Engine:
         self.faults = Faults()
         self._alarm = Alarm(loop, clock, lambda: self.observe(Tick(), "clock"))
         self._witness: Witness | None = None
+        self._pulse = Pulse(lambda report: self.observe(report, "witness"))
         self._host_pid: int | None = None  # as the witness was told
         self.peers: dict[Peer, None] = {}
         self.registrations = Registrations(self, loop, door, supervision)
@@ -467,6 +470,8 @@ class Engine:
             self._direct(self.registrations.peers(), Shutdown(effect.reason, effect.grace_ms))
         elif isinstance(effect, DirectHost):
             self._direct_host(effect)
+        elif isinstance(effect, CheckHost):
+            self._pulse.take(effect.pid, self._witness)
         elif isinstance(effect, FinishShutdown):
             self.observe(ShutdownFinished())
         elif isinstance(effect, MoveWindow):
@@ -483,7 +488,8 @@ class Engine:
     def _direct_host(self, effect: DirectHost) -> None:
         """Ask the host, unless it left, or what asks is over, in this very turn; or by the time that it reads."""
         host = self.registrations.peer_of(self.state.host_pid)
-        is_wanted = partial(sagas.is_wanted, self.state, effect)
+        whose = probing if isinstance(effect.directive, ProbeUiThread) else sagas
+        is_wanted = partial(whose.is_wanted, self.state, effect)
         if host is not None and is_wanted():
             host.outbox.put(Directed(self.state.version, encode_line(effect.directive), is_wanted))
             self.hub.pump(host)

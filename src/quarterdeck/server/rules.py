@@ -32,4 +32,7 @@ def rules_of(config: Config, now: str, cannot_observe: Iterable[str] = (), sagas
         slice_state_bytes_max=limits.slice_state_bytes,
         slice_event_bytes_max=limits.slice_event_bytes,
         slice_events_max=limits.slice_events,
+        probe_interval_ms=round(limits.probe_interval * 1000) if config.probe_ui_thread else 0,
+        probe_misses=limits.probe_misses,
+        on_hang=config.on_hang,
     )

@@ -68,7 +68,10 @@ def diagnose(client: BlockingClient) -> Diagnosis:
         snapshot=msgspec.structs.replace(snapshot, id=None),
         events=events,
         processes=facts,
-        differences=[f"pid {fact.pid}: {fact.difference}" for fact in facts if fact.difference is not None],
+        differences=[
+            *(f"pid {fact.pid}: {fact.difference}" for fact in facts if fact.difference is not None),
+            *(f"pid {row.pid}: the host does not answer probes" for row in snapshot.processes if row.unresponsive),
+        ],
         left_behind=[text for event in events if (text := _left_behind(event)) is not None],
     )
 

@@ -103,7 +103,8 @@ def _cells(row: Row, name: str) -> tuple[str, ...]:
         return (name, *[""] * (len(HEADINGS) - 1))
     restarts = None if row.starts is None else max(0, row.starts - 1)
     cpu = None if row.cpu_percent is None else f"{row.cpu_percent:.0f}%"
-    cells = (row.kind, row.state, row.pid, _span(row.uptime_s), restarts, cpu, _size(row.memory_bytes), _what(row))
+    state = "unresponsive" if row.unresponsive else row.state
+    cells = (row.kind, state, row.pid, _span(row.uptime_s), restarts, cpu, _size(row.memory_bytes), _what(row))
     return (name, *("-" if cell is None else str(cell) for cell in cells))
 
 
@@ -118,6 +119,8 @@ def _what(row: Row) -> str | None:
 
 
 def _style(row: Row) -> str:
+    if row.unresponsive:
+        return "red"
     return _STYLES.get(row.role) or _STYLES.get(row.state or "", "")
 
 

@@ -31,9 +31,9 @@ class Row(Struct, frozen=True, kw_only=True):
     """One process, or a child that has none just now.
 
     `depth`: how far below the launcher. `child`: in whose tree it is. `state`: the launcher's word; for who is not
-    registered none, or `zombie`. `code` and `reason`: how it ended, and why a child is in its state. `processes`: how
-    many a child's tree has. From `cpu_percent` on, None is what the system does not tell; `client_version` and what
-    follows is there where there is a registration.
+    registered none, or `zombie`. `unresponsive`: it is a host that does not answer probes. `code` and `reason`: how it
+    ended, and why a child is in its state. `processes`: how many a child's tree has. From `cpu_percent` on, None is
+    what the system does not tell; `client_version` and what follows is there where there is a registration.
     """
 
     role: Role
@@ -41,6 +41,7 @@ class Row(Struct, frozen=True, kw_only=True):
     name: str | None = None
     kind: str | None = None
     state: str | None = None
+    unresponsive: bool = False
     pid: int | None = None
     parent: int | None = None
     child: str | None = None
@@ -177,6 +178,7 @@ def _registered(row: Row, registration: ProcessRow) -> Row:
         name=registration.name or row.name,
         kind=registration.kind,
         state=registration.state,
+        unresponsive=bool(registration.unresponsive),
         code=registration.code,
         client_version=registration.client_version,
         spawned_at=registration.spawned_at,

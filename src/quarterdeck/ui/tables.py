@@ -26,14 +26,15 @@ PAYLOAD_CHARACTERS_MAX: Final = 300
 
 
 def show_processes(screen: Screen, processes: tuple[ProcessRow, ...]) -> None:
-    """A table of processes, those that are gone in grey."""
-    styles = ["bright_black" if row.state == "exited" else "" for row in processes]
+    """A table of processes, those that are gone in grey, a host that does not answer in red."""
+    styles = ["bright_black" if row.state == "exited" else "red" if row.unresponsive else "" for row in processes]
     screen.table(PROCESS_HEADINGS, [process_cells(row) for row in processes], styles)
 
 
 def process_cells(row: ProcessRow) -> tuple[str, ...]:
     """One process, a cell a heading."""
-    return (str(row.pid), row.kind, row.name or "-", row.state, _or_dash(row.code), row.client_version, row.spawned_at)
+    state = "unresponsive" if row.unresponsive else row.state
+    return (str(row.pid), row.kind, row.name or "-", state, _or_dash(row.code), row.client_version, row.spawned_at)
 
 
 def show_snapshot(screen: Screen, snapshot: Snapshot) -> None:

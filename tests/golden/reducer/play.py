@@ -13,6 +13,7 @@ A line of a transcript is one of
     @MS finished                   nothing is left to wait for
     @MS journal STATE              the journal reports of itself
     @MS restarted                  the launcher died, and the next one says so
+    @MS checked:PID FOUND          the window system was asked whether this host hangs
     ? nearest                      asks for the nearest deadline
     ? MEMBER                       asks for a member of the snapshot, a row a line where it has rows
       …                            indented: what came of it, all of it, in order
@@ -36,6 +37,7 @@ from quarterdeck.core.snapshot import snapshot
 from quarterdeck.core.state import Rules, State
 from quarterdeck.core.step import (
     Context,
+    HostChecked,
     Input,
     JournalReported,
     LauncherRestarted,
@@ -123,6 +125,9 @@ class Run:
             case "journal":
                 reported = JournalReported(found["what"])  # type: ignore[arg-type]  # a word of the transcript
                 return list(_lines(self._feed(reported, "launcher", None)))
+            case "checked":
+                checked = HostChecked(pid or 0, found["what"])  # type: ignore[arg-type]  # a word of the transcript
+                return list(_lines(self._feed(checked, "witness", None)))
         raise ValueError(found[0])
 
     def ask(self, member: str) -> list[str]:
@@ -137,7 +142,7 @@ class Run:
 
     def _feed(self, value: Input, source: Source, pid: int | None) -> Step:
         before = encode_line(snapshot(self._state, RUN_ID))
-        ctx = Context(self._clock.now(), self._clock.now_ms(), source, 1, pid, None, 0)
+        ctx = Context(self._clock.now(), self._clock.now_ms(), source, 1, pid, None, self._clock.entropy())
         step = reduce(self._state, value, ctx)
         for event in step.events:
             self._mirror.apply(_events.decode(encode_line(event)))
