@@ -207,7 +207,8 @@ def plainly(event: e.AnyEvent) -> tuple[object, ...]:
 
 def asked(step: Step) -> list[tuple[object, ...]]:
     """What sagas ask the host for, as the plain rules say it."""
-    directives = [effect.directive for effect in step.effects if isinstance(effect, DirectHost) and effect.saga_id]
+    issued = [effect for effect in step.effects if isinstance(effect, DirectHost) and effect.saga_id is not None]
+    directives = [effect.directive for effect in issued]
     return [
         (directive.__struct_config__.tag, *(value for name, value in asdict(directive).items() if name != "kind"))
         for directive in directives
