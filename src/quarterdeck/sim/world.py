@@ -386,10 +386,9 @@ class World:
                     self._inputs += 1
                 for version, line in enumerate(told.history.lines, 1):
                     here = lines.get(version)
-                    require(
-                        here is None or here == line, f"version {version} was told as {line!r} and kept as {here!r}"
-                    )
-                    require(here is not None or version in told.unkept, f"version {version} was told and is not kept")
+                    if version in told.unkept:  # lost with the launcher; what its sagas came to may stand here then
+                        continue
+                    require(here == line, f"version {version} was told as {line!r} and kept as {here!r}")
         finally:
             reader.close()
         for replayed in replay(self.disk.path):
