@@ -209,8 +209,9 @@ def ping(address: str, pid: int) -> None:
     while not select.select([sys.stdin], [], [], PING_EVERY_S)[0]:
         began = time.monotonic()
         client.send({"cmd": "ping", "nonce": 1})
-        while b'"pong"' not in lines.readline():
-            pass
+        while b'"pong"' not in (line := lines.readline()):
+            if not line:
+                raise EOFError("the launcher ended")
         rtts.append(time.monotonic() - began)
     print(json.dumps(sorted(rtts)))
 
