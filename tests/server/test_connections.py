@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import resource
+import signal
 import socket
 import subprocess
 
@@ -152,6 +153,19 @@ def test_who_registers_in_the_last_moment_stays(launch: Launch) -> None:
     late.register(launched.new_pid())
     later.expect(event="error", code="register_timeout", fatal=True)
     assert names(late.ping()) == []
+
+
+def test_a_register_that_came_in_time_counts_however_late_it_is_read(launch: Launch, loop: str) -> None:
+    launched, clock = launch(loop=loop, register_timeout=1), launch(register_timeout=1)
+    client = launched.connect()
+    client.send({"cmd": "nonsense"})
+    client.expect(event="error", code="invalid_command")  # it is in, and its time runs
+    os.kill(launched.pid, signal.SIGSTOP)
+    client.send({"cmd": "register", "kind": "tool", "pid": launched.new_pid(), "version": "1"})
+    other = clock.connect()  # whose whole time passes while the first launcher stands still
+    other.expect(event="error", code="register_timeout", fatal=True)
+    os.kill(launched.pid, signal.SIGCONT)
+    assert client.until(event="registered")[-1]["client_id"] == 1
 
 
 # -- Too early

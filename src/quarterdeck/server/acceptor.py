@@ -159,9 +159,20 @@ class Acceptor:
             if deadline > now:
                 break
             del self._unregistered[peer]
-            what = f"no register within {self._config.limits.register_timeout:g} s"
-            self._engine.turn_away(peer, Refusal("register_timeout", what, True))
+            self._look_once_more(peer)
         self._arm()
+
+    def _look_once_more(self, peer: Peer) -> None:
+        """On a busy machine its `register` may have come in time and wait in the kernel: that is taken first."""
+        assert self._engine is not None
+        peer.read_now()
+        self._engine.wake(peer)  # a turn is scheduled; behind it we decide
+        self._loop.call_soon(self._turn_away, peer)
+
+    def _turn_away(self, peer: Peer) -> None:
+        assert self._engine is not None
+        what = f"no register within {self._config.limits.register_timeout:g} s"
+        self._engine.turn_away(peer, Refusal("register_timeout", what, True))
 
 
 def own_uid() -> int:
