@@ -64,6 +64,15 @@ def test_of_a_row_that_changed_only_its_members_that_did_are_told() -> None:
     ]
 
 
+def test_a_member_that_is_left_out_is_none() -> None:
+    here, silent = replace(EMPTY, processes=(PROCESS,)), replace(PROCESS, unresponsive=True)
+    there = replace(EMPTY, processes=(silent,))
+    assert lines(here, there) == ["~ pid 4: unresponsive - → yes"]
+    assert lines(EMPTY, here) == ["+ pid 4: kind srv, client_version 1, state running, spawned_at now"]
+    (change,) = differences(there, here)
+    assert json.loads(encoded(change))["members"] == {"unresponsive": {"old": True, "new": None}}
+
+
 def test_rows_are_told_in_the_order_of_their_keys() -> None:
     many = tuple(replace(PROCESS, pid=pid) for pid in (2, 10, 9))
     assert [line.split(":")[0] for line in lines(EMPTY, replace(EMPTY, processes=many))] == [

@@ -126,11 +126,17 @@ def _changed(table: str, key: Any, old: Any, new: Any) -> Change:
     if not isinstance(old, Struct):
         return Change(table, key, "changed", old, new)
     members = {
-        name: {"old": getattr(old, name), "new": getattr(new, name)}
+        name: {"old": _member(old, name), "new": _member(new, name)}
         for name in old.__struct_fields__
         if getattr(old, name) != getattr(new, name)
     }
     return Change(table, key, "changed", members=members)
+
+
+def _member(row: Struct, name: str) -> Any:
+    """A member's value; None where it is left out."""
+    value = getattr(row, name)
+    return None if value is UNSET else value
 
 
 # --- as text
@@ -154,7 +160,7 @@ def _row_text(row: Any, key: str | int | None) -> str:
     if not isinstance(row, Struct):
         return text_of(row)
     first, *rest = row.__struct_fields__
-    members = ((name, getattr(row, name)) for name in (rest if getattr(row, first) == key else (first, *rest)))
+    members = ((name, _member(row, name)) for name in (rest if getattr(row, first) == key else (first, *rest)))
     return ", ".join(f"{name} {text_of(value)}" for name, value in members if value not in (None, False))
 
 
