@@ -286,8 +286,8 @@ def test_a_launcher_that_is_killed_leaves_none_open_in_its_record(tmp_path: Path
     stream = heard(host)
     run_id, ids = host.run_id, [directive["saga_id"] for directive in asked]
     assert stream[-1]["event"] == "saga_completed"
+    launched.end(signal.SIGKILL)  # before the host is gone, whose end it would still hear
     host.close()
-    launched.end(signal.SIGKILL)
     assert launched.process.stdout is not None
     launched.process.stdout.close()
     again = Launched({"pid_check": "off"}, folder)

@@ -39,6 +39,7 @@ INPUTS: Final = {
     "ChildAdopted": "a child of an earlier launcher's was found alive",
     "ChildProbed": "the child was seen to be ready",
     "ChildExited": "the child's process ended",
+    "HostChecked": "the window system was asked whether the host hangs",
 }
 """What an input says where it is no command."""
 
