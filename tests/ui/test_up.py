@@ -73,7 +73,7 @@ def test_what_fails_is_told_with_its_last_lines_and_who_waits_for_it_in_vain(dec
         process("other", SERVES),
         process("nice", FAILS, restart="never", optional=True),
         process("none", ["no-such-program"], restart="never"),
-        process("import", ["true"], ready="running", restart="never"),
+        process("import", ["true"], restart="never"),
     )
     up = deck.start("up")
     lines = up.until("1 of 6 processes ready")
