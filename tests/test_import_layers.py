@@ -153,7 +153,7 @@ FILES |= dict.fromkeys(
 _GUARD = FileRule(
     ours=_names(
         "drivers.child_output drivers.descendants drivers.guard drivers.guard_aftermath drivers.guard_child "
-        "drivers.guard_door drivers.guard_limits drivers.guard_link drivers.guard_wire"
+        "drivers.guard_door drivers.guard_limits drivers.guard_link drivers.guard_wire drivers.job"
     )
 )
 FILES |= dict.fromkeys(
@@ -168,6 +168,10 @@ FILES |= dict.fromkeys(
         "drivers/orphans.py",
     ),
     _GUARD,
+)
+# The guard's place on Windows: its words, its children's logs, and the calls.
+FILES["drivers/job.py"] = FileRule(
+    ours=_names("drivers.child_output drivers.guard_wire drivers.job_calls drivers.job_program")
 )
 _WIN32 = FileRule(ours=_names("drivers.witness drivers.win32_calls"))
 FILES |= dict.fromkeys(("drivers/win32.py", "drivers/win32_calls.py"), _WIN32)

@@ -119,7 +119,8 @@ class LogFile:
 
     def _open(self) -> None:
         os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
-        self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        binary = getattr(os, "O_BINARY", 0)  # Windows would write a CR before each newline
+        self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | binary, 0o600)
         self._bytes = os.lseek(self._fd, 0, os.SEEK_END)
         if self._bytes:
             os.lseek(self._fd, self._bytes - 1, os.SEEK_SET)

@@ -32,7 +32,8 @@ from quarterdeck.drivers import guard_wire as wire
 from quarterdeck.errors import Unsupported
 from quarterdeck.schema.types import ReadyKind
 
-if sys.platform == "win32":  # there is no guard yet, so nothing to take over
+if sys.platform == "win32":  # children are in jobs, which end with their launcher: there is nothing to take over
+    from quarterdeck.drivers.job import JobLink
 
     def connect(path: str) -> socket.socket | None:
         """Nobody listens."""
@@ -84,6 +85,18 @@ class Owner(Protocol):
         ...
 
 
+class Link(Protocol):
+    """What carries requests out: a connection to the guard, or on Windows the jobs."""
+
+    def send(self, request: wire.Request) -> None:
+        """Take a request; what becomes of it is reported."""
+        ...
+
+    async def end(self) -> None:
+        """Kill what is left, and wait for its end."""
+        ...
+
+
 class Children:
     """One guard and its children. `folder` is the launcher's data folder, `open_files` the soft limit of open files
     that children get.
@@ -96,7 +109,7 @@ class Children:
         self._open_files = open_files
         self._programs: dict[str, Program] = {}
         self._policy = wire.Policy("kill")
-        self._link: _Link | None = None
+        self._link: Link | None = None
         self._orphans: asyncio.Task[None] | None = None
         self._guard: subprocess.Popen[bytes] | None = None  # none where it was another launcher's
         self._living: dict[str, tuple[int, int]] = {}  # name: pid, start
@@ -114,10 +127,15 @@ class Children:
     def start(self) -> None:
         """Start the guard, so that it is there when it is needed. Raises: Unsupported, OSError."""
         if self._link is None:
-            ours, self._guard = _started_guard()
-            self._link = _Link(self._loop, self, ours)
+            self._link = self._new_link()
             self._link.send(self._policy)
             aftermath.take_orphans()
+
+    def _new_link(self) -> Link:
+        if sys.platform == "win32":
+            return JobLink(self._loop, self)
+        ours, self._guard = _started_guard()
+        return _Link(self._loop, self, ours)
 
     def take_over(self) -> list[ChildAdopted]:
         """The children of an earlier launcher whose guard lived on; empty where there is none.
@@ -415,9 +433,7 @@ class _Link(asyncio.Protocol):
 
 
 def _started_guard() -> tuple[socket.socket, subprocess.Popen[bytes]]:
-    """Our end of the connection to a new guard, and its process. Raises: Unsupported, OSError."""
-    if not hasattr(socket, "AF_UNIX"):
-        raise Unsupported("children need a system with Unix sockets; on Windows the guard is not there yet")
+    """Our end of the connection to a new guard, and its process. Raises OSError."""
     ours, theirs = socket.socketpair()
     with theirs:
         options: dict[str, Any] = {"pass_fds": (theirs.fileno(),)}

@@ -63,7 +63,7 @@ class _Record(Struct, frozen=True):
             return None
 
 
-if sys.platform == "win32":  # there is no guard yet, so nothing is left behind
+if sys.platform == "win32":  # the jobs of a launcher end with it, so nothing is left behind
 
     def take_orphans() -> None:
         """Nobody comes."""
