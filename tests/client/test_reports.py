@@ -71,6 +71,17 @@ def test_what_is_no_longer_so_is_not_repeated(said: tuple[c.Command, ...], left:
     assert repeated(*said) == left
 
 
+def test_a_window_that_died_behind_the_hosts_back_does_not_come_back() -> None:
+    kept = Reports()
+    for command in (window("a"), handle(1, "a"), c.ReportHwndForegroundChanged(hwnd=1), window("b"), handle(2, "b")):
+        kept.remember(command)
+    kept.remember(c.ReportBackendWindowIdRegistered(label="a", window_id="7"))
+    kept.closed("a")
+    assert kept.to_repeat() == [window("b"), handle(2, "b")]
+    kept.remember(window("a"))  # it opened it anew
+    assert kept.to_repeat() == [window("b"), handle(2, "b"), window("a")]
+
+
 def test_a_saga_that_was_answered_is_not_answered_again() -> None:
     assert repeated(c.ReportPoolWindowAdded(label="warm", saga_id=7)) == [c.ReportPoolWindowAdded(label="warm")]
 

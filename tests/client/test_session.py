@@ -365,6 +365,21 @@ def test_the_last_status_is_reported_again_and_goes_before_what_waited() -> None
     assert sent[0]["status"] == {"n": 2}
 
 
+def test_only_a_window_that_was_seen_to_die_is_not_reported_again() -> None:
+    driven = Driven()
+    driven.connect()
+    for label in ("closed", "died"):
+        driven.session.tell(c.ReportWindowOpened(label=label, kind="full_instance", parent_label=None))
+    for version, (label, crash) in enumerate((("closed", False), ("died", True)), 1):
+        driven.hear(lines.line(event="window_closed", version=version, label=label, crash_detected=crash))
+    driven.session.lost()
+    driven.sent()
+    driven.connect(at=2)
+    assert [each["label"] for each in driven.sent()] == [
+        "closed"
+    ]  # reported open again behind its close, for all we know
+
+
 def test_a_status_that_was_refused_or_lost_is_not_reported_again() -> None:
     driven = Driven()
     driven.connect()

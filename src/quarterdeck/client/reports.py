@@ -3,7 +3,7 @@
 A registration starts empty, so what the launcher knew from the old one it has to hear again: a status; of a host its
 windows, their backend ids, its pool, the handles and what was seen of them, monitors, the background service. So a
 launcher that takes over a host that lived on knows its windows at once. Only what was accepted is kept: a report whose
-outcome is unknown is the caller's to repeat.
+outcome is unknown is the caller's to repeat; what the launcher has since seen die is gone.
 """
 
 from __future__ import annotations
@@ -66,6 +66,21 @@ class Reports:
             self._newest[key(command)] = _without_saga(command) if kind is c.ReportPoolWindowAdded else command
             if len(self._newest) > REPORTS_MAX:
                 del self._newest[next(iter(self._newest))]
+
+    def closed(self, label: str) -> None:
+        """The launcher has seen a window die that was not reported closed: it is not brought back as a ghost, nor is a
+        handle that was said to be its own.
+        """
+        for what in ("window", "backend id"):
+            self._newest.pop((what, label), None)
+        hinted = [
+            command.hwnd
+            for command in self._newest.values()
+            if isinstance(command, c.ReportHwndOpened) and command.label_hint == label
+        ]
+        for hwnd in hinted:
+            for what in _OF_A_HANDLE:
+                self._newest.pop((what, hwnd), None)
 
     def to_repeat(self) -> list[Any]:
         """What to tell a launcher that has just registered us."""

@@ -45,7 +45,7 @@ from quarterdeck.schema.commands import (
     Subscribe,
     name_of,
 )
-from quarterdeck.schema.events import AnyEvent
+from quarterdeck.schema.events import AnyEvent, WindowClosed
 from quarterdeck.schema.types import Slow
 from quarterdeck.wire.codec import LauncherDecoder, Unknown
 from quarterdeck.wire.connection import ClientConnection
@@ -289,6 +289,8 @@ class Session:
         else:
             event: Any = value
             self.follower.event(event, event.version)
+            if type(event) is WindowClosed and event.crash_detected:
+                self._reports.closed(event.label)
 
     def _on_unknown(self, value: Unknown) -> None:
         """Another name than we know: with a version it is a stream event, or it is an application's own directive; else
