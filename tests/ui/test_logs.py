@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,9 +18,10 @@ from tests.ui.running import PATIENCE_S, Launcher, run, run_on_terminal, start
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the guard has run on Linux only")
 
+# It keeps the pipe open for both, so that no writer ever meets an end that is just closed.
 ECHO = """
 [process.{name}]
-command = ["sh", "-c", "while :; do cat \\"$0\\"; done", "{fifo}"]
+command = ["sh", "-c", "exec cat <> \\"$0\\"", "{fifo}"]
 ready = "running"
 stop_signal = "SIGKILL"
 log_max = "1K"
@@ -56,8 +58,8 @@ class Deck:
 class Follower:
     """A `logs -f` that runs."""
 
-    def __init__(self, folder: Path, *args: str) -> None:
-        self.process = start("logs", "-f", "--data-dir", str(folder), *args, stdout=subprocess.PIPE)
+    def __init__(self, folder: Path, *args: str, **streams: Any) -> None:
+        self.process = start("logs", "-f", "--data-dir", str(folder), *args, stdout=subprocess.PIPE, **streams)
 
     def until(self, text: str) -> list[tuple[str, str, str]]:
         """The lines up to one with this text: name, mark, text."""
@@ -121,6 +123,21 @@ def pid_of(deck: Deck, name: str) -> int:
     pid = watch.until("child_ready", name=name)["pid"]
     watch.stop()
     return int(pid)
+
+
+def test_who_has_written_nothing_yet_is_waited_for(folder: Path) -> None:
+    follower = Follower(folder, "web", stderr=subprocess.PIPE)
+    assert follower.process.stderr is not None
+    said = follower.process.stderr.readline()
+    assert said.endswith("/logs; another folder? (--data-dir); waiting for it\n")
+    follower.process.stderr.close()
+    deck = Deck(folder, "db", "web")
+    try:
+        deck.say("web", "here\n")
+        assert follower.until("here")[-1] == ("web", "|", "here")
+    finally:
+        assert follower.end(signal.SIGINT) == 0
+        deck.launcher.stop()
 
 
 def test_it_follows_over_rotation_and_the_child_s_and_the_launcher_s_restart(deck: Deck) -> None:

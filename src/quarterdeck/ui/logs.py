@@ -35,24 +35,31 @@ _TAB: Final = 8
 
 
 class Logs:
-    """The logs in a data folder that are meant: all, or those of some names and patterns.
+    """The logs in a data folder that are meant: all, or those of some names and patterns. `waits`: what is not there
+    yet may come, and is named in `missing`.
 
-    Raises: Failure where a name or pattern means none.
+    Raises: Failure where a name or pattern means none, and it is not waited for.
     """
 
-    def __init__(self, data_dir: Path, patterns: Iterable[str] = ()) -> None:
+    def __init__(self, data_dir: Path, patterns: Iterable[str] = (), *, waits: bool = False) -> None:
         self._folder = data_dir / LOGS_FOLDER
         self._patterns = tuple(patterns)
         self._logs: dict[str, ChildLog] = {}
         self.known = names_in(self._folder)
         """Whoever has a log there, meant or not."""
+        self.missing = list(self._missing())
+        """What is meant and not there, in words."""
+        if self.missing and not waits:
+            raise Failure(self.missing[0])
+        self._open_new()
+
+    def _missing(self) -> Iterator[str]:
         if not self.known:
-            raise Failure(f"no process has written anything in {self._folder}; another folder? (--data-dir)")
+            yield f"no process has written anything in {self._folder}; another folder? (--data-dir)"
+            return
         for pattern in self._patterns:
             if not any(is_meant(name, pattern) for name in self.known):
-                there = ", ".join(self.known)
-                raise Failure(f"no process called {pattern!r} has written anything; there are {there}")
-        self._open_new()
+                yield f"no process called {pattern!r} has written anything; there are {', '.join(self.known)}"
 
     @property
     def names(self) -> list[str]:
@@ -106,7 +113,7 @@ class LogLines:
     def __init__(self, screen: Screen, logs: Logs) -> None:
         self._screen = screen
         self._places = {name: place for place, name in enumerate(logs.known)}
-        self._width = max(map(len, logs.names))
+        self._width = max(map(len, logs.names), default=0)
         self._day = ""
 
     def show(self, name: str, line: LogLine) -> None:

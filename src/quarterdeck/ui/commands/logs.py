@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -10,6 +11,7 @@ import click
 
 from quarterdeck.ui.command import Command, folder_option, json_option
 from quarterdeck.ui.screen import standard_output
+from quarterdeck.ui.text import safe
 
 if TYPE_CHECKING:
     from quarterdeck.ui.child_log import LogLine
@@ -60,7 +62,9 @@ def command(
     begin_ms = moment(since, "--since") if since is not None else None
     if lines is None and follow and since is None:
         lines = FOLLOWED_LINES
-    logs = log.Logs(default_data_dir() if data_dir is None else Path(data_dir), patterns)
+    logs = log.Logs(default_data_dir() if data_dir is None else Path(data_dir), patterns, waits=follow)
+    for what in logs.missing:
+        sys.stderr.write(f"quarterdeck: {safe(what)}; waiting for it\n")
     screen = standard_output()
     shown = log.LogLines(screen, logs)
 
