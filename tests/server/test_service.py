@@ -137,10 +137,14 @@ def test_the_watchdog_hears_from_it_again_and_again(unit: Unit, monkeypatch: pyt
 
 def test_nobody_whom_it_starts_inherits_what_systemd_gave_it(unit: Unit, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WATCHDOG_USEC", "60000000")
-    unit.start('[process.a]\ncommand = ["sleep", "10000"]\nready = "running"\n')
+    # Ready by what it says itself: "running" is told while the guard's fork is still on its way to become the program.
+    unit.start(
+        "[process.a]\ncommand = ['sh', '-c', 'echo up; while :; do sleep 10000; done']\nready = { log = 'up' }\n"
+    )
     unit.systemd.until("READY", "1")
-    below = psutil.Process(unit.launcher.pid).children(recursive=True)
-    assert {"sleep"} < {process.name() for process in below}  # the guard and the child
+    below = psutil.Process(unit.launcher.pid).children()
+    below += [child for process in below for child in process.children()]
+    assert {"sh"} < {process.name() for process in below}  # the guard and the child
     for process in below:
         assert not {"NOTIFY_SOCKET", "WATCHDOG_USEC"} & set(process.environ())
 
