@@ -77,6 +77,18 @@ class Deck:
         while self._host().unresponsive:
             self.told.append(next(self.events))
 
+    def until_shown(self, label: str) -> None:
+        """Until a host stands for this window and it is visible. X gives the next client the numbers of the one that
+        left, so that of the handle nothing may be told: it may never have been seen to go.
+        """
+        while not self._is_shown(label):
+            self.told.append(next(self.events))
+
+    def _is_shown(self, label: str) -> bool:
+        assert self.client.mirror is not None
+        row = self.client.mirror.windows.get(label)
+        return row is not None and row.visible and not row.orphaned
+
     def _host(self) -> ProcessRow:
         assert self.client.mirror is not None
         (host,) = [row for row in self.client.mirror.processes.values() if row.kind == "host"]
@@ -139,6 +151,6 @@ def test_a_host_that_hangs_is_restarted_and_one_that_only_does_not_answer_is_not
     again = deck.until(e.ChildBackoff)
     assert (again.code, again.reason) == (-signal.SIGTERM, stopping.reason)
     deck.until(e.ChildReady, name="app")
-    deck.until(e.WindowObserved, label="w1", visible=True)
+    deck.until_shown("w1")
     (host,) = [row for row in deck.client.get_snapshot().processes if row.kind == "host" and row.state == "running"]
     assert host.pid != stopping.pid

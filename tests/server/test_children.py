@@ -165,6 +165,7 @@ def test_children_live_on_and_are_adopted_where_that_is_wanted(deck: Deck) -> No
     client = deck.start()
     deck.until(client, e.ChildReady, name="web")
     before = {row.name: row.pid for row in client.get_snapshot().children}
+    deck.until(client, e.ProcessStatusChanged, pid=before["web"])  # cut off before, it would never have been a client
     deck.launcher.kill()
     client.close()
     client = deck.start()
