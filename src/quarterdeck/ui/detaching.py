@@ -18,6 +18,7 @@ from quarterdeck.errors import AlreadyRunning, ConnectionLost, EndpointDenied, N
 from quarterdeck.ui import own_log
 from quarterdeck.ui.exits import Exit, Failure
 from quarterdeck.ui.narrator import OF_CHILDREN, Narrator
+from quarterdeck.ui.place import answer_s
 from quarterdeck.ui.progress import Progress
 from quarterdeck.ui.reaching import LOOK_AGAIN_S, silent
 from quarterdeck.ui.screen import Screen
@@ -69,12 +70,14 @@ class Detached:
             if self._process.poll() is not None:
                 raise self._ended()
             try:
-                client = connect_blocking(kind="tool", name="up", events=(), endpoint=address, reconnect=False)
+                client = connect_blocking(
+                    kind="tool", name="up", events=(), endpoint=address, reconnect=False, timeout_s=answer_s()
+                )
             except (NoLauncher, ConnectionLost):
                 time.sleep(LOOK_AGAIN_S)
                 continue
             except Timeout:
-                raise silent(address, 10.0) from None
+                raise silent(address, answer_s()) from None
             if sys.platform != "win32" and client.launcher_pid != self.pid:  # there python.exe may be a stand-in
                 client.close()
                 self._process.wait()
