@@ -292,6 +292,14 @@ def test_an_export_is_not_written_through_a_link_that_a_stranger_planted(deck: D
     assert not (deck.folder / "out.jsonl").is_symlink()
 
 
+def test_words_that_a_shell_would_obey_reach_a_program_as_they_are(deck: Deck) -> None:
+    words = ["$(touch obeyed)", "`touch obeyed`", "; touch obeyed", "*", "--", "~"]
+    deck.write(process("echo", ["sh", "-c", 'printf "<%s>" "$@"; echo up; exec sleep 1000', "sh", *words]))
+    assert deck.run("up", "-d").returncode == 0
+    assert "".join(f"<{word}>" for word in words) in deck.run("logs").stdout
+    assert not (deck.folder / "obeyed").exists()
+
+
 @as_root
 def test_a_client_sends_nothing_to_a_socket_of_another_user_s(place: Place) -> None:
     program = (
