@@ -429,6 +429,31 @@ def test_slices_are_named_by_their_classes(folder: Path) -> None:
     assert read(folder, PLAIN).slices == {}
 
 
+def test_sagas_are_a_list_of_classes_above_the_tables(folder: Path) -> None:
+    assert read(folder, 'sagas = ["app.sagas:TearOff", "jobs:Outer.Saga"]\n' + PLAIN).sagas == (
+        "app.sagas:TearOff",
+        "jobs:Outer.Saga",
+    )
+    assert read(folder, PLAIN).sagas == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("sagas = 7\n" + PLAIN, 'sagas: expected a list of "module:CLASS", found 7'),
+        ('sagas = ["a:B", 7]\n' + PLAIN, 'sagas[1]: expected a class as "module:CLASS", found 7'),
+        ('sagas = ["a.b"]\n' + PLAIN, 'sagas[0]: expected a class as "module:CLASS", found "a.b"'),
+        ('sagas = ["a:B", "a:B"]\n' + PLAIN, "sagas[1]: a:B is named twice"),
+        (
+            PLAIN + '[slices]\nsagas = ["a:B"]\n',
+            "slices.sagas: expected a class; a list, such as that of sagas, stands above the first [table]",
+        ),
+    ],
+)
+def test_what_is_no_saga_is_told_by_its_place(folder: Path, text: str, said: str) -> None:
+    assert fault(folder, text) == said
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

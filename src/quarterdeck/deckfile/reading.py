@@ -56,9 +56,9 @@ def parse_deckfile(text: str, path: Path) -> DeckFile:
         chosen = relations.exit_from(complaints, deck.exit_from, written, specs)
     if warning := relations.hosts_warning(specs):
         reader.warn("process", warning)
-    slices = _slices(complaints, table)
+    slices, sagas = _slices(complaints, table), _sagas(complaints, table)
     complaints.raise_if_any()
-    return _deckfile(path, deck, specs, chosen, tuple(reader.warnings), slices)
+    return _deckfile(path, deck, specs, chosen, tuple(reader.warnings), slices, sagas)
 
 
 def _parsed(text: str, label: str) -> dict[str, Any]:
@@ -113,11 +113,28 @@ def _slices(complaints: Complaints, table: dict[str, Any]) -> dict[str, str]:
         return {}
     for name, value in given.items():
         path = below("slices", name)
+        if isinstance(value, list):  # TOML gave it to this table
+            complaints.add(path, f"expected a class; a list, such as that of {name}, stands above the first [table]")
+            continue
         if not re.fullmatch(SLICE_PATTERN, name):
             complaints.add(path, "expected a name of 1 to 32 small letters, digits and _, beginning with a letter")
         if not isinstance(value, str) or not re.fullmatch(CLASS_PATTERN, value):
             complaints.wrong(path, 'a class as "module:CLASS"', value)
     return given
+
+
+def _sagas(complaints: Complaints, table: dict[str, Any]) -> tuple[str, ...]:
+    given = table.get("sagas", [])
+    if not isinstance(given, list):
+        complaints.wrong("sagas", 'a list of "module:CLASS"', given)
+        return ()
+    for place, value in enumerate(given):
+        path = f"sagas[{place}]"
+        if not isinstance(value, str) or not re.fullmatch(CLASS_PATTERN, value):
+            complaints.wrong(path, 'a class as "module:CLASS"', value)
+        elif value in given[:place]:
+            complaints.add(path, f"{value} is named twice")
+    return tuple(given)
 
 
 def _deckfile(
@@ -127,6 +144,7 @@ def _deckfile(
     exit_from: str | None,
     warnings: tuple[str, ...],
     slices: dict[str, str],
+    sagas: tuple[str, ...],
 ) -> DeckFile:
     settings = {name: getattr(deck, name) for name in Config.__struct_fields__}
     return DeckFile(
@@ -138,6 +156,7 @@ def _deckfile(
         exit_from=exit_from,
         warnings=warnings,
         slices=slices,
+        sagas=sagas,
     )
 
 

@@ -62,7 +62,7 @@ class ProcessSpec(Struct, frozen=True, kw_only=True):
 
 class DeckFile(Struct, frozen=True, kw_only=True):
     """What a quarterdeck.toml says. `exit_from` names a process as it runs; `warnings` is what may not be meant;
-    `slices` are the `module:NAME` of the application's slices, by their names.
+    `slices` are the `module:NAME` of the application's slices, by their names, and `sagas` those of its sagas.
     """
 
     path: Path
@@ -73,6 +73,7 @@ class DeckFile(Struct, frozen=True, kw_only=True):
     exit_from: str | None = None
     warnings: tuple[str, ...] = ()
     slices: dict[str, str] = field(default_factory=dict)
+    sagas: tuple[str, ...] = ()
 
 
 def start_order(processes: Iterable[ProcessSpec]) -> tuple[ProcessSpec, ...]:

@@ -29,10 +29,13 @@ def changes(before: DeckFile, after: DeckFile) -> str:
 
 
 def counts_later(before: DeckFile, after: DeckFile) -> list[str]:
-    """The keys of `[quarterdeck]` that differ and count from the launcher's next start on."""
+    """The keys of `[quarterdeck]` that differ and count from the launcher's next start on, and the application's own
+    classes.
+    """
     settings = Config.__struct_fields__
     differ = [name for name in settings if getattr(before.config, name) != getattr(after.config, name)]
-    return (["data_dir"] if before.data_dir != after.data_dir else []) + differ
+    others = ("data_dir", "slices", "sagas")
+    return [name for name in others if getattr(before, name) != getattr(after, name)] + differ
 
 
 def _few(names: Iterable[str]) -> str:

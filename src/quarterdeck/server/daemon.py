@@ -34,8 +34,7 @@ from quarterdeck.server.rules import rules_of
 from quarterdeck.slices.loaded import NONE, Loaded
 from quarterdeck.transport import Listener
 from quarterdeck.transport.activation import take_passed, the_only
-from quarterdeck.transport.endpoint import Claim, address_of, default_data_dir
-from quarterdeck.transport.folders import prepare_folder
+from quarterdeck.transport.endpoint import Claim, address_of, default_data_dir, prepare_folder
 from quarterdeck.version import __version__
 
 if TYPE_CHECKING:
@@ -81,13 +80,13 @@ def run(
 
     `data_dir` None is this user's default folder, `endpoint` None the address that belongs to the folder. `announce`
     is called once the launcher listens. `reads` reads the configuration of its children, now and at a reload (SIGHUP).
-    `sagas` name the application's own, `module:NAME` each, installed or in the current folder; `slices` are its own,
-    beside those of the file.
+    `sagas` name the application's own, `module:NAME` each, installed or in the current folder; `slices` are its own;
+    both beside those of the file.
     Raises: AlreadyRunning, EndpointRefused, ConfigError.
     """
     deck = reads() if reads is not None else None
-    own = _own_sagas(sagas)
     loaded = _loaded(config, deck, slices)
+    own = _own_sagas(deck, sagas, loaded)
     folder = data_dir or default_data_dir()
     address = endpoint or address_of(folder, os.environ)
     logs.configure(config.log_level, config.log_format)
@@ -274,12 +273,13 @@ class Daemon:
                 peer.abort()
 
 
-def _own_sagas(names: Sequence[str]) -> Mapping[str, type[Saga]]:
-    if not names:
+def _own_sagas(deck: DeckFile | None, names: Sequence[str], loaded: Loaded) -> Mapping[str, type[Saga]]:
+    """The application's sagas, if there are any: those of the file, then those given. Raises: ConfigError."""
+    if not names and not (deck is not None and deck.sagas):
         return NO_SAGAS
     from quarterdeck.server.saga_loading import load_sagas
 
-    return load_sagas(names, Path.cwd())
+    return load_sagas(names, Path.cwd(), deck, loaded.kinds)
 
 
 def _loaded(config: Config, deck: DeckFile | None, slices: Sequence[type[Slice[Any]]]) -> Loaded:

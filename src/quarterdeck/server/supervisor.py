@@ -33,7 +33,6 @@ from quarterdeck.schema.types import StageStatus
 from quarterdeck.server.changes import changes, counts_later
 from quarterdeck.server.plans import plans_of, revision_of
 from quarterdeck.transport import peercred
-from quarterdeck.transport.folders import check_closed
 
 log = logging.getLogger("quarterdeck.server")
 
@@ -47,10 +46,7 @@ OF_A_CHILD: Final = ("QUARTERDECK_CHILD", "QUARTERDECK_TREE", "QUARTERDECK_USER_
 
 
 class Supervisor:
-    """The children of one launcher. `reads` reads the configuration anew; `observe` feeds the engine.
-
-    Raises: EndpointRefused where others may write where the logs of the children are to be.
-    """
+    """The children of one launcher. `reads` reads the configuration anew; `observe` feeds the engine."""
 
     def __init__(
         self,
@@ -62,7 +58,6 @@ class Supervisor:
         open_files: int | None = None,
     ) -> None:
         self._folder = folder
-        self._logs = _logs_in(folder)
         self._endpoint = endpoint
         self._reads = reads
         self._deck = deck
@@ -96,6 +91,8 @@ class Supervisor:
             return
         if deck.slices != self._deck.slices:
             log.warning("the slices of the configuration changed: a launcher takes that up when it is started anew")
+        if deck.sagas != self._deck.sagas:
+            log.warning("the sagas of the configuration changed: a launcher takes that up when it is started anew")
         self._configure(deck)
         self._observe(self._read(begun, "warn" if counts_later(before, deck) else "ok", changes(before, deck)))
         self._observe(ChildrenConfigured(plans_of(deck.processes, deck.exit_from)))
@@ -119,6 +116,8 @@ class Supervisor:
         self._driver.configure(programs, deck.on_launcher_death)
 
     def _program(self, spec: ProcessSpec) -> Program:
+        logs = self._folder / LOGS_FOLDER
+        logs.mkdir(mode=0o700, exist_ok=True)
         return Program(
             name=spec.name,
             argv=spec.command,
@@ -129,7 +128,7 @@ class Supervisor:
             log=spec.ready.log,
             exec=spec.ready.exec,
             memory_max=spec.memory_max,
-            log_path=str(self._logs / f"{spec.name}.log"),
+            log_path=str(logs / f"{spec.name}.log"),
             log_bytes_max=spec.log_max,
             log_kept=spec.log_files,
             revision=revision_of(spec),
@@ -193,13 +192,6 @@ class Supervisor:
     def trouble(self, what: str) -> None:
         """A person should know."""
         log.warning("%s", what)
-
-
-def _logs_in(folder: Path) -> Path:
-    logs = folder / LOGS_FOLDER
-    logs.mkdir(mode=0o700, exist_ok=True)
-    check_closed(logs)
-    return logs
 
 
 def cut(text: str, characters_max: int) -> str:

@@ -55,11 +55,12 @@ def command(
     from quarterdeck.server.runs import journal_path
     from quarterdeck.server.saga_loading import load_sagas
 
+    own = load_sagas(sagas, Path.cwd(), slices=slices)
     path = journal_path(journal, data_dir)
     screen = standard_output()
     show = _show_json if as_json else _show
     verdicts = []
-    for replayed in replay(path, run, sagas=load_sagas(sagas, Path.cwd()), slices=slices):
+    for replayed in replay(path, run, sagas=own, slices=slices):
         show(screen, replayed)
         verdicts.append(replayed.is_equal)
     if not verdicts and not as_json:
