@@ -44,6 +44,7 @@ PUBLIC = {
     "SliceContext",
     "SliceEvent",
     "Timeout",
+    "Undo",
     "Unsupported",
     "Wait",
     "__version__",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from quarterdeck.client.blocking import BlockingClient, connect_blocking
     from quarterdeck.client.cursor import Cursor, RunChanged
     from quarterdeck.core.mirror import Mirror
-    from quarterdeck.core.saga import Action, Done, Fail, Issue, Saga, SagaContext, Wait
+    from quarterdeck.core.saga import Action, Done, Fail, Issue, Saga, SagaContext, Undo, Wait
     from quarterdeck.errors import (
         AlreadyRunning,
         CommandRefused,
@@ -55,6 +55,7 @@ _HOMES: Final = {
     "Saga": "quarterdeck.core.saga",
     "SagaContext": "quarterdeck.core.saga",
     "SagaDirective": "quarterdeck.schema.replies",
+    "Undo": "quarterdeck.core.saga",
     "Wait": "quarterdeck.core.saga",
     "Refusal": "quarterdeck.slices.slice",
     "Sender": "quarterdeck.slices.slice",
@@ -101,6 +102,7 @@ __all__ = [
     "SliceContext",
     "SliceEvent",
     "Timeout",
+    "Undo",
     "Unsupported",
     "Wait",
     "__version__",

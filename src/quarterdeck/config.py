@@ -46,6 +46,14 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     closed_handles: Annotated[Count, "handles of closed windows remembered; beyond, the oldest is forgotten"] = 1_024
     promotions: Annotated[Count, "promoted labels remembered until they open; beyond, the oldest is forgotten"] = 1_024
     sagas: Annotated[Count, "open sagas; one more fails as soon as it began"] = 1_024
+    saga_deadline: Annotated[
+        Seconds, "seconds in which a saga that does not say otherwise ends, and in which a step of it is undone"
+    ] = 30.0
+    saga_undo_steps: Annotated[Count, "steps that one saga may undo; of more none is undone"] = 64
+    saga_commands: Annotated[Count, "commands of slices that sagas issue by one input; more are refused"] = 1_024
+    rounds: Annotated[
+        Count, "rounds in which slices and sagas set each other off by one input; beyond, those that still do are ended"
+    ] = 64
     slices: Annotated[Count, "slices of the application's; more are refused at the start"] = 16
     slice_state_bytes: Annotated[Bytes, "the state of one slice, encoded"] = 1_048_576
     slice_event_bytes: Annotated[Bytes, "one event of a slice, encoded"] = 65_536

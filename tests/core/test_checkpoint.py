@@ -91,7 +91,8 @@ def full() -> State:
     state.children = {"web": web, "db": Child(ChildPlan("db"))}
     state.dependents = dependents_of(state)
     cleanup = WindowCleanupCascade("ä", panes_reaped=True)
-    state.sagas = {100: OpenSaga(100, cleanup, 12, 2), 105: OpenSaga(105, PoolRespawnOnPromote())}
+    undoes = OpenSaga(105, PoolRespawnOnPromote(), failing="deadline", undoing=2, not_undone=("a: b",))
+    state.sagas = {100: OpenSaga(100, cleanup, 12, 2), 105: undoes}
     state.sagas_begun = 6
     state.slices["jobs"] = seal(Held({"a": Job("a", 5, 9, 20)}, 2, ("t",)))
     state.probing = Probing("web", (Probe(2**53 - 1, 7), Probe(5, 8)), 1, True, True)
@@ -161,7 +162,10 @@ def test_a_row_has_the_members_of_what_it_freezes_in_their_order(
 
 
 def test_every_rule_is_carried() -> None:
-    rules = Rules(1, 2, 3, 4, 5, 6, 7, ("foreground", "iconic"), "failing", 8, 9, SAGAS, 10, 11, 12, 13, 14, "restart")
+    blind = ("foreground", "iconic")
+    rules = Rules(
+        1, 2, 3, 4, 5, 6, 7, blind, "failing", 8, 9, SAGAS, 10, 11, 12, 13, 14, "restart", 15, 17, 18, 19
+    )  # fmt: skip
     for name in Rules.__struct_fields__:
         assert getattr(rules, name) != getattr(Rules(), name), f"{name} as it is by itself proves nothing"
     assert back(State(rules)).rules == rules

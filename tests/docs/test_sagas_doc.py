@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 import quarterdeck
-from quarterdeck.core import sagas
+from quarterdeck.core import saga_asking, sagas
 from quarterdeck.core.builtin_sagas import BUILTIN_SAGAS
 from quarterdeck.core.saga import name_of
 from quarterdeck.schema.replies import ReapPanes, SpawnPoolWindow
@@ -24,8 +24,9 @@ def test_every_saga_of_the_launcher_s_is_there_with_what_begins_it() -> None:
 
 
 def test_every_reason_is_there() -> None:
-    source = Path(sagas.__file__).read_text()
-    reasons = {"deadline", "host gone", "limit reached", "launcher quits", sagas.BROKEN, sagas.RESTARTED}
+    source = "".join(Path(str(each.__file__)).read_text() for each in (sagas, saga_asking))
+    own = {sagas.NO_END, sagas.RESTARTED, saga_asking.BROKEN, saga_asking.HOST_GONE}
+    reasons = {"deadline", "limit reached", "launcher quits", *own}
     assert all(f'"{reason}"' in source for reason in reasons)
     assert reasons == set(re.findall(r"^\| `([a-z ]+)` \|", DOC.partition("## How one ends")[2], re.MULTILINE))
 
@@ -36,7 +37,7 @@ def test_the_example_does_what_its_test_says() -> None:
         block = re.search(rf"^<!-- {mark} -->\n```python\n(.*?)^```$", DOC, re.DOTALL | re.MULTILINE)
         assert block is not None
         exec(compile(block[1], f"docs/sagas.md, {mark}", "exec"), found)
-    assert name_of(found["TearOff"]) == "tear_off"  # type: ignore[arg-type]  # what the page defines
+    assert name_of(found["TearOffTab"]) == "tear_off_tab"  # type: ignore[arg-type]  # what the page defines
 
 
 def test_what_is_shown_is_printed() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quarterdeck.core.deadlines import Deadline
+from quarterdeck.core.deadlines import Deadline, DeadlineKind
 from quarterdeck.core.probing import AWAITED_MAX, DUE
 from quarterdeck.core.state import State
 
@@ -44,7 +44,10 @@ def check_inside(state: State) -> None:
     assert list(state.sagas) == sorted(state.sagas)
     for saga_id, saga in state.sagas.items():
         assert saga.saga_id == saga_id < rules.saga_id_first + state.sagas_begun
-        assert state.deadlines.due(Deadline("", saga_id, "saga")) is not None
+        waits_for: DeadlineKind = (
+            "saga" if saga.failing is None else "saga_stage"
+        )  # as a whole, or for a step to be undone
+        assert state.deadlines.due(Deadline("", saga_id, waits_for)) is not None
     probing = state.probing
     assert (probing is not None) == (state.host_pid is not None and rules.probe_interval_ms > 0)
     is_to_probe = probing is not None and state.lifecycle not in ("quitting", "dead")

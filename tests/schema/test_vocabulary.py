@@ -17,7 +17,7 @@ from tests.schema.samples import COMMANDS
 
 def test_names_are_of_one_thing_each() -> None:
     assert len(COMMAND_NAMES) == len(COMMAND_TYPES) == 36
-    assert len(EVENT_NAMES) == len(EVENT_TYPES) == 42
+    assert len(EVENT_NAMES) == len(EVENT_TYPES) == 43
     assert len(REPLY_NAMES) == len(REPLY_TYPES) == 9
     assert len(DIRECTIVE_NAMES) == len(DIRECTIVE_TYPES) == 5
     assert not EVENT_NAMES & REPLY_NAMES

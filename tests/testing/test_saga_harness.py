@@ -9,7 +9,6 @@ import pytest
 from quarterdeck.core import sagas
 from quarterdeck.core.checkpoint import freeze, thaw
 from quarterdeck.core.saga import name_of
-from quarterdeck.core.sagas import DEADLINE_MS
 from quarterdeck.core.snapshot import snapshot
 from quarterdeck.core.state import Rules, State
 from quarterdeck.core.step import Context, Step
@@ -19,6 +18,7 @@ from quarterdeck.testing.sagas import SagaHarness
 from quarterdeck.wire.codec import compact
 from tests.sagas.tear_off import Broken, NewWindow, PutBack, ShowTab, TearOff
 
+DEADLINE_MS = Rules().saga_deadline_ms
 TORN = Published(0, "tear_off", {"tab": "t"}, 1)
 
 

@@ -176,6 +176,76 @@ def test_path_that_would_be_an_abstract_name_is_refused(address: str) -> None:
         endpoint.check_path(address)
 
 
+# -- The socket's folder
+
+
+def test_folder_is_created_0700_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        endpoint.prepare_folder(tmp_path / "quarterdeck")
+        endpoint.prepare_folder(tmp_path / "quarterdeck")  # and is fine the second time
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "quarterdeck").stat().st_mode) == 0o700
+
+
+def test_folder_that_inherits_set_group_id_is_ours_all_the_same(tmp_path: Path) -> None:
+    tmp_path.chmod(0o2700)
+    endpoint.prepare_folder(tmp_path / "quarterdeck")
+
+
+def test_symlinked_folder_is_refused_even_if_it_leads_to_a_good_one(tmp_path: Path) -> None:
+    (tmp_path / "good").mkdir(mode=0o700)
+    (tmp_path / "quarterdeck").symlink_to("good")
+    with pytest.raises(EndpointRefused, match=r"quarterdeck is a symbolic link"):
+        endpoint.prepare_folder(tmp_path / "quarterdeck")
+
+
+def test_file_in_the_folders_place_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "quarterdeck").touch(mode=0o700)
+    with pytest.raises(EndpointRefused, match="not a folder"):
+        endpoint.prepare_folder(tmp_path / "quarterdeck")
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o710, 0o777, 0o500])
+def test_folder_of_another_mode_is_refused_with_the_remedy(tmp_path: Path, mode: int) -> None:
+    folder = tmp_path / "quarterdeck"
+    folder.mkdir()
+    folder.chmod(mode)
+    with pytest.raises(EndpointRefused, match=rf"mode {mode:04o}.*chmod 700 {folder}"):
+        endpoint.prepare_folder(folder)
+    folder.chmod(0o700)
+    endpoint.prepare_folder(folder)
+
+
+@as_root
+def test_folder_of_another_user_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "quarterdeck"
+    folder.mkdir(mode=0o700)
+    os.chown(folder, NOBODY, NOBODY)
+    with pytest.raises(EndpointRefused, match=rf"{folder} belongs to uid {NOBODY}"):
+        endpoint.prepare_folder(folder)
+
+
+def test_fallback_folder_is_checked_on_both_levels(tmp_path: Path) -> None:
+    outer = tmp_path / f"quarterdeck-{os.geteuid()}"
+    endpoint.prepare_folder(outer / "quarterdeck")
+    assert stat.S_IMODE(outer.stat().st_mode) == 0o700
+    outer.chmod(0o755)
+    with pytest.raises(EndpointRefused, match=rf"chmod 700 {outer}$"):
+        endpoint.prepare_folder(outer / "quarterdeck")
+    shutil.rmtree(outer)
+    (tmp_path / "elsewhere").mkdir(mode=0o700)
+    outer.symlink_to("elsewhere")
+    with pytest.raises(EndpointRefused, match="symbolic link"):
+        endpoint.prepare_folder(outer / "quarterdeck")
+
+
+def test_folder_without_parent_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(EndpointRefused, match=r"missing/quarterdeck: No such file"):
+        endpoint.prepare_folder(tmp_path / "missing" / "quarterdeck")
+
+
 # -- The claim
 
 

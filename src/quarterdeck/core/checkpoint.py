@@ -96,6 +96,9 @@ class FrozenSaga(Struct, frozen=True, array_like=True, gc=False):
     saga: dict[str, Any]
     host: int | None
     issued: int
+    failing: str | None = None
+    undoing: int = 0
+    not_undone: tuple[str, ...] = ()
 
 
 class FrozenSlice(Struct, frozen=True, array_like=True, gc=False):
@@ -255,14 +258,16 @@ def _child(child: Child) -> Child:
 
 
 def _frozen_saga(row: OpenSaga) -> FrozenSaga:
-    return FrozenSaga(row.saga_id, to_builtins(row.saga, order="deterministic"), row.host, row.issued)
+    saga_id, saga, *members = astuple(row)
+    return FrozenSaga(saga_id, to_builtins(saga, order="deterministic"), *members)
 
 
 def _saga(frozen: FrozenSaga, kinds: SagaKinds) -> OpenSaga:
     name = str(frozen.saga["type"])
     kind = kinds.by_name.get(name)
     saga = convert(frozen.saga, kind) if kind is not None else Unloaded(name)
-    return OpenSaga(frozen.saga_id, saga, frozen.host, frozen.issued)
+    saga_id, _, *members = astuple(frozen)
+    return OpenSaga(saga_id, saga, *members)
 
 
 def _probing(probing: Probing | None) -> Probing | None:

@@ -21,6 +21,7 @@ DeadlineKind = Literal[
     "orphaned",
     "probe",
     "saga",
+    "saga_stage",
     "slice",
 ]
 STALE_MIN: Final = 64

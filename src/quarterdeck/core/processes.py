@@ -83,20 +83,20 @@ def _leave(state: State, ctx: Context, code: int | None, reason: ExitReason) -> 
     if state.host_pid == process.pid:
         state.host_pid = None
         probing.end(state)
-        _host_left(state, step, process, reason, ctx.now_ms)
+        _host_left(state, step, process, reason, ctx)
     return step
 
 
-def _host_left(state: State, step: Step, host: Process, reason: ExitReason, now_ms: int) -> None:
+def _host_left(state: State, step: Step, host: Process, reason: ExitReason, ctx: Context) -> None:
     """Its windows close or are orphaned; its pool is gone, and its sagas fail."""
     telling = Telling(state)
     if reason == "goodbye":
-        windows.host_said_goodbye(state, telling, now_ms)
+        windows.host_said_goodbye(state, telling, ctx.now_ms)
     else:
-        windows.host_vanished(state, telling, host.pid, now_ms)
+        windows.host_vanished(state, telling, host.pid, ctx.now_ms)
     pool.empty(state, telling)
     telling.into(step)
-    sagas.host_left(state, step, host.client_id)
+    sagas.host_left(state, step, host.client_id, ctx)
 
 
 def _remember_exited(state: State, pid: int) -> None:

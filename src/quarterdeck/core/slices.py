@@ -10,7 +10,7 @@ What slices make of a step's events follows these, event by event, in the order 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -24,6 +24,9 @@ from quarterdeck.schema.events import name_of as name_of_event
 from quarterdeck.slices.slice import Refusal, Sender, Slice, SliceContext
 from quarterdeck.slices.values import seal
 
+_STRIDE: Final = 0x9E3779B97F4A7C15
+"""Odd, and all over its bits: the commands of one step draw different numbers (Steele et al., SplitMix)."""
+
 
 def commanded(state: State, command: SliceCommand, ctx: Context) -> Step:
     """A client asks something of a slice. What the slice raises is the reducer's to catch: nothing was kept."""
@@ -34,6 +37,20 @@ def commanded(state: State, command: SliceCommand, ctx: Context) -> Step:
     except Refusal as refusal:
         return step.refuse(refusal.code, refusal.message)
     return step
+
+
+def issued(state: State, step: Step, command: SliceCommand, saga_id: int, ctx: Context) -> str | None:
+    """A saga asks something of a slice; returns why it is refused, none if it is not. Raises what the slice raises:
+    nothing was kept then.
+    """
+    asked = state.loaded.by_command[type(command)]
+    entropy = (ctx.entropy + state.version * _STRIDE) % 2**64
+    context = SliceContext(ctx.now, ctx.now_ms, entropy, saga_id=saga_id)
+    try:
+        _tell(state, step, asked, asked.reduce(state.slices[asked.name], command, context), ctx.now_ms)
+    except Refusal as refusal:
+        return refusal.message
+    return None
 
 
 def react(state: State, step: Step, ctx: Context, first: int = 0) -> None:

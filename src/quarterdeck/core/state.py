@@ -34,7 +34,8 @@ from quarterdeck.slices.loaded import NONE, Loaded
 class Rules(Struct, frozen=True):
     """The reducer's limits (protocol, section 10), what the witnesses cannot observe, what the journal is when the run
     begins, which sagas there are, by name, and the id of the first one, and how the host is probed: every
-    `probe_interval_ms`, not at all where that is 0, as in runs of before.
+    `probe_interval_ms`, not at all where that is 0, as in runs of before. `rounds_max`: in which slices and sagas set
+    each other off.
     """
 
     exited_processes_max: int = EXITED_PROCESSES_MAX
@@ -55,6 +56,10 @@ class Rules(Struct, frozen=True):
     probe_interval_ms: int = 0
     probe_misses: int = 3
     on_hang: OnHang = "observe"
+    saga_deadline_ms: int = 30_000
+    saga_undo_steps_max: int = 64
+    saga_commands_max: int = 1_024
+    rounds_max: int = 16
 
 
 class Process(Struct):
@@ -196,12 +201,18 @@ class Window(Struct):
 class OpenSaga(Struct):
     """A saga that has begun and not ended. `saga` is where it stands; `host` the client that it has directed; `issued`
     counts its directives: only the newest one is still worth delivering.
+
+    While it undoes what it did, `failing` is why; `undoing` counts the steps that it has asked to be undone, the last
+    one of them waited for; `not_undone` tells those that were not.
     """
 
     saga_id: int
     saga: Saga
     host: int | None = None
     issued: int = 0
+    failing: str | None = None
+    undoing: int = 0
+    not_undone: tuple[str, ...] = ()
 
 
 class ClosedHandle(Struct):

@@ -283,18 +283,31 @@ class Fault(NamedTuple):
     error: Exception
 
 
-class Step:
-    """The outcome of one input: stream events in order, the reply if there is one, effects to carry out after both
-    are out; and the faults of rules that broke down over it.
+class Commanded(Struct, frozen=True, omit_defaults=True):
+    """A command of a slice that a saga issued, and what came of it: the events from version `first` to `last`, none
+    where `last` is below `first`; or why it was `refused`.
     """
 
-    __slots__ = ("effects", "events", "faults", "reply")
+    saga_id: int
+    command: Struct
+    first: int
+    last: int
+    refused: str | None = None
+
+
+class Step:
+    """The outcome of one input: stream events in order, the reply if there is one, effects to carry out after both
+    are out; and the faults of rules that broke down over it. `commanded` is what sagas had slices do in it.
+    """
+
+    __slots__ = ("commanded", "effects", "events", "faults", "reply")
 
     def __init__(self, reply: StepReply | None = None) -> None:
         self.events: list[AnyEvent] = []
         self.reply = reply
         self.effects: list[Effect] = []
         self.faults: tuple[Fault, ...] = ()
+        self.commanded: tuple[Commanded, ...] = ()
 
     def refuse(self, code: ErrorCode, message: str, *, fatal: bool = False) -> Step:
         """Answer with an error. Whoever refuses has changed nothing."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from quarterdeck.core import aftermath, child_states, children, probing, reality, slices
+from quarterdeck.core import aftermath, children, probing, reality, slices
 from quarterdeck.core.deadlines import Deadline
 from quarterdeck.core.state import State
 from quarterdeck.core.step import Context, Fault, Step, Tick
@@ -26,11 +26,11 @@ def tick(state: State, tick: Tick, ctx: Context) -> Step:
     is_probe_due = False
     faults: list[Fault] = []
     while (due := state.deadlines.pop_due(ctx.now_ms)) is not None:
-        if due.kind == "saga":
+        if due.kind in ("saga", "saga_stage"):
             of_sagas.add(due.hwnd)
         elif due == probing.DUE:
             is_probe_due = True
-        elif due.kind in child_states.DEADLINES:
+        elif due.kind in children.DEADLINES:
             of_children.append(due)
         elif due.kind == "slice":
             of_slices.append(due)

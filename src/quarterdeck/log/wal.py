@@ -10,6 +10,7 @@ being started anew; that is said, and the launcher goes on.
 from __future__ import annotations
 
 import logging
+import shutil
 import sqlite3
 import struct
 import sys
@@ -18,8 +19,6 @@ from array import array
 from io import FileIO
 from pathlib import Path
 from typing import Final
-
-from quarterdeck.log import private
 
 log = logging.getLogger("quarterdeck.log")
 
@@ -158,7 +157,7 @@ class Tail:
     def keep(self, to: Path) -> Path | None:
         """Copy the log as it is, for whoever wants to look; None where that cannot be done."""
         try:
-            private.copy(self._wal, to)
+            shutil.copy(self._wal, to)  # with its mode: it is for this user only
         except OSError as error:
             log.warning("the torn write-ahead log could not be copied: %s", error)
             return None

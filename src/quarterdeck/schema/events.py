@@ -327,6 +327,13 @@ class SagaStarted(EventBase, tag="saga_started", frozen=True):
     name: str
 
 
+class SagaUndoBegun(EventBase, tag="saga_undo_begun", frozen=True):
+    """A saga cannot reach its end, and undoes what it did before it fails."""
+
+    saga_id: int
+    reason: str
+
+
 class SagaCompleted(EventBase, tag="saga_completed", frozen=True):
     """A saga reached its end."""
 
@@ -387,6 +394,7 @@ StreamEvent = (
     | HostUnresponsive
     | HostResponsive
     | SagaStarted
+    | SagaUndoBegun
     | SagaCompleted
     | SagaFailed
     | SagaActionFailed

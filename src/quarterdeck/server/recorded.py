@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from msgspec import Raw, Struct
 
-from quarterdeck.core.step import Context, DirectHost, Input, Observation, Step, Tick
+from quarterdeck.core.step import Commanded, Context, DirectHost, Input, Observation, Step, Tick
 from quarterdeck.errors import JournalDamaged
 from quarterdeck.schema import commands as c
 from quarterdeck.schema.vocabulary import PROTOCOL, Vocabulary
@@ -21,14 +21,15 @@ UNRECORDED: Final = (c.Ping, c.GetSnapshot, c.GetEvents, c.Subscribe)
 
 
 class Recorded(Struct, frozen=True, omit_defaults=True):
-    """What is written. `fault` is what a rule raised, if one broke down; `directed` what the host is asked for: no
-    replay needs it, but who looks back does.
+    """What is written. `fault` is what a rule raised, if one broke down; `directed` what the host is asked for, and
+    `commanded` what sagas had slices do: no replay needs these, but who looks back does.
     """
 
     ctx: Context
     input: Input
     fault: str | None = None
     directed: tuple[Struct, ...] = ()
+    commanded: tuple[Commanded, ...] = ()
 
 
 class Read(NamedTuple):
@@ -54,16 +55,29 @@ class _Payload(Struct, frozen=True):
     status: Raw = Raw(b"null")
 
 
-class _Directed(Struct, frozen=True):
+class CommandedRow(Struct, frozen=True):
+    """A `Commanded` as it is read: of the command only its name counts."""
+
+    saga_id: int
+    command: dict[str, Any]
+    first: int
+    last: int
+    refused: str | None = None
+
+
+class Asked(Struct, frozen=True):
+    """What sagas asked for because of an input: of the host, and of slices."""
+
     directed: tuple[dict[str, Any], ...] = ()
+    commanded: tuple[CommandedRow, ...] = ()
 
 
 def encode(value: Input, ctx: Context, step: Step | None = None) -> bytes:
     """One input and its context as JSON, and of the step that it made what does not show in its events."""
-    if step is None or not (step.faults or step.effects):
+    if step is None or not (step.faults or step.effects or step.commanded):
         return encode_value(Recorded(ctx, value))
     directed = tuple([effect.directive for effect in step.effects if isinstance(effect, DirectHost)])
-    return encode_value(Recorded(ctx, value, fault_of(step), directed))
+    return encode_value(Recorded(ctx, value, fault_of(step), directed, step.commanded))
 
 
 def context_of(recorded: bytes) -> Context:
@@ -75,13 +89,13 @@ def context_of(recorded: bytes) -> Context:
     return stamp.ctx
 
 
-def directed_by(recorded: bytes) -> tuple[dict[str, Any], ...]:
-    """What the host was asked for because of an input. Raises: JournalDamaged where that cannot be read."""
+def asked_by(recorded: bytes) -> Asked:
+    """What sagas asked for because of an input. Raises: JournalDamaged where that cannot be read."""
     try:
-        read: _Directed = decode_as(recorded, _Directed)
+        read: Asked = decode_as(recorded, Asked)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise JournalDamaged(f"not an input that this version knows: {error}: {recorded[:200]!r}") from error
-    return read.directed
+    return read
 
 
 def fault_of(step: Step) -> str | None:

@@ -35,4 +35,8 @@ def rules_of(config: Config, now: str, cannot_observe: Iterable[str] = (), sagas
         probe_interval_ms=round(limits.probe_interval * 1000) if config.probe_ui_thread else 0,
         probe_misses=limits.probe_misses,
         on_hang=config.on_hang,
+        saga_deadline_ms=round(limits.saga_deadline * 1000),
+        saga_undo_steps_max=limits.saga_undo_steps,
+        saga_commands_max=limits.saga_commands,
+        rounds_max=limits.rounds,
     )

@@ -1,5 +1,5 @@
-"""Saga log: every saga of a journal's runs, with its steps and their times: what began it, what the host was asked for,
-what was observed, how it ended.
+"""Saga log: every saga of a journal's runs, with its steps and their times: what began it, what the host and slices
+were asked for, what was observed and refused, why it undid what it did, how it ended.
 
 It is read from what the launcher told and, for what it asked for, from what it kept with each input. So it holds for
 every run, with or without a launcher running.
@@ -8,28 +8,34 @@ every run, with or without a launcher running.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from msgspec import MsgspecError, Struct
 
 from quarterdeck.errors import JournalDamaged
 from quarterdeck.log.reader import StepRow
 from quarterdeck.server.history import History, RunRecord
-from quarterdeck.server.recorded import directed_by
+from quarterdeck.server.recorded import CommandedRow, asked_by
 from quarterdeck.wire.codec import decode_as
 
 STEPS_MAX: Final = 64
 """Steps that are kept of one saga; it goes on, and the count says so."""
 BEGUN: Final = "saga_started"
+UNDOES: Final = "saga_undo_begun"
 ENDED: Final = ("saga_completed", "saga_failed")
 _NEEDLE: Final = b'"saga_id":'
 
 
+Kind = Literal["begun", "asked", "refused", "observed", "undoes", "ended"]
+
+
 class SagaStep(Struct, frozen=True):
-    """One step: `after_ms` milliseconds after the saga began; `what` is an event's name, or a directive's."""
+    """One step: `after_ms` milliseconds after the saga began; `what` is an event's name, a directive's or a command's;
+    of what was refused with why; and why it undoes what it did.
+    """
 
     after_ms: int
-    kind: Literal["begun", "asked", "observed", "ended"]
+    kind: Kind
     what: str
 
 
@@ -49,12 +55,12 @@ class SagaRecord(Struct, frozen=True):
 
 
 class _Line(Struct, frozen=True):
-    """Of an event only what concerns sagas."""
+    """Of an event only what concerns sagas. An application's own event may mean anything by these names."""
 
     event: str
-    saga_id: int | None = None
-    name: str | None = None
-    reason: str | None = None
+    saga_id: Any = None
+    name: Any = None
+    reason: Any = None
 
 
 def sagas_of(history: History, records: Iterable[RunRecord]) -> Iterator[SagaRecord]:
@@ -79,28 +85,50 @@ class _RunLog:
         self._found: dict[int, _Saga] = {}
 
     def read(self, row: StepRow) -> None:
-        for line in row.lines:
-            if _NEEDLE in line:
-                self._told(_decoded(line), row.at_ms)
-        for directive in directed_by(row.input):
-            saga = self._found.get(directive.get("saga_id", -1))
-            if saga is not None:
-                saga.add(row.at_ms, "asked", str(directive.get("cmd")))
+        asked = asked_by(row.input)
+        waiting = list(asked.commanded)
+        for version, line in enumerate(row.lines, start=row.version - len(row.lines) + 1):
+            while waiting and waiting[0].first <= version:
+                self._commanded(waiting.pop(0), row.at_ms)
+            whose = [each.saga_id for each in asked.commanded if each.first <= version <= each.last]
+            if whose or _NEEDLE in line:
+                self._told(_decoded(line), row.at_ms, whose)
+        for each in waiting:
+            self._commanded(each, row.at_ms)
+        for directive in asked.directed:
+            self._add(directive.get("saga_id", -1), row.at_ms, "asked", str(directive.get("cmd")))
 
-    def _told(self, line: _Line, at_ms: int) -> None:
+    def _commanded(self, each: CommandedRow, at_ms: int) -> None:
+        name = str(each.command.get("cmd"))
+        self._add(each.saga_id, at_ms, "asked", name)
+        if each.refused is not None:
+            self._add(each.saga_id, at_ms, "refused", f"{name}: {each.refused}")
+
+    def _add(self, saga_id: int, at_ms: int, kind: Kind, what: str) -> None:
+        saga = self._found.get(saga_id)
+        if saga is not None and saga.outcome is None:
+            saga.add(at_ms, kind, what)
+
+    def _told(self, line: _Line, at_ms: int, whose: Iterable[int]) -> None:
+        """An event: of the saga whose id it bears, and of those `whose` commands made it happen."""
         if line.event == BEGUN and line.saga_id is not None:
-            saga = self._found[line.saga_id] = _Saga(line.name or "", at_ms)
-            saga.add(at_ms, "begun", line.event)
+            self._found[line.saga_id] = _Saga(line.name or "", at_ms)
+            self._add(line.saga_id, at_ms, "begun", line.event)
             return
-        saga_ = self._found.get(line.saga_id if line.saga_id is not None else -1)
-        if saga_ is None or saga_.outcome is not None:  # of a part that was dropped as too old; or nobody's any more
-            return
-        if line.event in ENDED:
-            saga_.outcome = line.reason or "completed"
-            saga_.ended_ms = at_ms
-            saga_.add(at_ms, "ended", line.event)
+        saga_id = line.saga_id if type(line.saga_id) is int else -1
+        if line.event == UNDOES:
+            self._add(saga_id, at_ms, "undoes", line.reason or "")
+        elif line.event in ENDED:
+            self._add(saga_id, at_ms, "ended", line.event)
+            self._end(saga_id, at_ms, line.reason or "completed")
         else:
-            saga_.add(at_ms, "observed", line.event)
+            for each in dict.fromkeys((saga_id, *whose)):
+                self._add(each, at_ms, "observed", line.event)
+
+    def _end(self, saga_id: int, at_ms: int, outcome: str) -> None:
+        saga = self._found.get(saga_id)  # none: of a part that was dropped as too old
+        if saga is not None and saga.outcome is None:
+            saga.outcome, saga.ended_ms = outcome, at_ms
 
     def sagas(self) -> Iterator[SagaRecord]:
         for saga_id in sorted(self._found):
@@ -123,7 +151,7 @@ class _Saga:
         self.steps: list[SagaStep] = []
         self.left_out = 0
 
-    def add(self, at_ms: int, kind: Literal["begun", "asked", "observed", "ended"], what: str) -> None:
+    def add(self, at_ms: int, kind: Kind, what: str) -> None:
         if len(self.steps) < STEPS_MAX or kind == "ended":
             self.steps.append(SagaStep(at_ms - self.began_ms, kind, what))
         else:

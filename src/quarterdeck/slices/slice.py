@@ -55,6 +55,7 @@ class SliceContext(Struct, frozen=True):
     now_ms: int
     entropy: int = 0
     sender: Sender | None = None
+    saga_id: int | None = None
 
 
 class Slice(ABC, Generic[S]):

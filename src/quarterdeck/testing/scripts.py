@@ -42,9 +42,9 @@ class _Written(Struct, frozen=True):
     value: Raw
 
 
-def loaded_of(kind: type[Slice[Any]]) -> Loaded:
-    """One slice as a state runs it. Raises: ConfigError with all that is wrong with it."""
-    return Loaded((kind,), vocabulary_of((kind,)), encode_value, decode_as)
+def loaded_of(*kinds: type[Slice[Any]]) -> Loaded:
+    """Slices as a state runs them. Raises: ConfigError with all that is wrong with them."""
+    return Loaded(kinds, vocabulary_of(kinds), encode_value, decode_as)
 
 
 def play(state: State, line: Line) -> Step:

@@ -33,8 +33,8 @@ EXAMPLES = (
 def command(where: tuple[str | None, str | None], every: bool, run: str | None, as_json: bool) -> None:
     """Print the sagas that are open: their steps, and how long after the beginning each was.
 
-    It is read from the journal, with or without a launcher running. A step is what the host was asked for (?), what was
-    observed (=), or the end. With --json one object a saga.
+    It is read from the journal, with or without a launcher running. A step is what the host or a slice was asked for
+    (?), what was refused (!) or observed (=), or why what was done is undone (<). With --json one object a saga.
     """
     from quarterdeck.server.history import open_history
     from quarterdeck.server.saga_log import sagas_of
@@ -65,7 +65,7 @@ def command(where: tuple[str | None, str | None], every: bool, run: str | None, 
 def _show(screen: Screen, record: RunRecord, saga: SagaRecord) -> None:
     outcome, colour = _outcome(record, saga)
     screen.line(f"{moments.clock(saga.began_ms)}  {saga.saga_id}  {saga.name}: {outcome}", colour)
-    marks = {"asked": "?", "observed": "="}
+    marks = {"asked": "?", "refused": "!", "observed": "=", "undoes": "< undone, because:"}
     for step in saga.steps:
         if step.kind in marks:
             screen.line(f"{f'+{step.after_ms} ms':>14}  {marks[step.kind]} {step.what}")
