@@ -45,3 +45,6 @@ def test_a_stranger_s_above_is_refused_and_here_is_taken(tmp_path: Path) -> None
     with pytest.raises(ConfigError, match=f"another user.*--config {path}"):
         find_deckfile(tmp_path / "a")
     assert find_deckfile(tmp_path) == path
+    tmp_path.chmod(0o1777)  # as /tmp is: whoever is there need not have chosen to be at the stranger's
+    with pytest.raises(ConfigError, match=f"another user.*--config {path}"):
+        find_deckfile(tmp_path)

@@ -442,7 +442,7 @@ def test_steps_without_a_run_are_set_aside(path: Path, caplog: pytest.LogCapture
 
 def test_a_folder_in_its_place_is_told(path: Path) -> None:
     path.mkdir()
-    with pytest.raises(JournalUnavailable, match="unable to open"):
+    with pytest.raises(JournalUnavailable, match="not a regular file"):
         opened(path)
     assert path.is_dir()
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from quarterdeck.core import children
+from quarterdeck.core import child_states
 from quarterdeck.core.checkpoint import Checkpoint, freeze, thaw
 from quarterdeck.core.mirror import Mirror
 from quarterdeck.core.reducer import reduce
@@ -121,8 +121,8 @@ class World:
         for event in step.events:
             if isinstance(event, e.ChildEvent):
                 old = now.get(event.name)
-                assert event.state == "stopped" if old is None else event.state in children.NEXT[old]
-                assert type(event) is children.EVENTS[event.state]
+                assert event.state == "stopped" if old is None else event.state in child_states.NEXT[old]
+                assert type(event) is child_states.EVENTS[event.state]
                 now[event.name] = event.state
         assert now == {name: child.state for name, child in self.state.children.items()}
 

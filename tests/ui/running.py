@@ -13,13 +13,21 @@ from typing import Any
 
 COMMAND = (sys.executable, "-m", "quarterdeck")
 PATIENCE_S = 60.0
+ANSWER_S = 50.0
+"""How long a command waits for its launcher here: a machine that stands still for a while is no fault of ours."""
 
 
 def environ(endpoint: str | None = None, **more: str) -> dict[str, str]:
     """The environment of a command: ours, and no other launcher than the one of the test."""
     others = ("QUARTERDECK_", "_QUARTERDECK", "NO_COLOR", "FORCE_COLOR", "COLORTERM")
     clean = {name: value for name, value in os.environ.items() if not name.startswith(others)}
-    return {**clean, "TERM": "xterm", **({} if endpoint is None else {"QUARTERDECK_ENDPOINT": endpoint}), **more}
+    return {
+        **clean,
+        "TERM": "xterm",
+        "QUARTERDECK_ANSWER_WITHIN": str(ANSWER_S),
+        **({} if endpoint is None else {"QUARTERDECK_ENDPOINT": endpoint}),
+        **more,
+    }
 
 
 class Launcher:

@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 
-from quarterdeck.core.children import EVENTS
+from quarterdeck.core.child_states import EVENTS
 from quarterdeck.schema import events as e
 from quarterdeck.schema.types import ChildRow, ChildState
 from quarterdeck.ui import child_words

@@ -94,8 +94,8 @@ def test_a_folder_of_another_user_s_is_told_apart(deck: Deck) -> None:
     for args in (["up"], ["up", "-d"]):
         code, _, err = deck.start(*args, by=["setpriv", "--bounding-set=-dac_override,-dac_read_search"]).end()
         assert (code, err.count("\n")) == (7, 1)
-        assert "Permission denied" in err
-        assert "run it as the user whose it is" in err
+        assert f"{deck.data} belongs to uid {NOBODY}, and you are uid 0" in err
+        assert "take one of your own (--data-dir FOLDER)" in err
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be somebody else")

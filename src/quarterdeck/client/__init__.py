@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from quarterdeck.client.cursor import Cursor, RunChanged, Told
     from quarterdeck.client.front import find_endpoint
     from quarterdeck.transport.endpoint import Holder, current_holder, current_holder_at, default_data_dir
+    from quarterdeck.transport.folders import prepare_data_dir
     from quarterdeck.wire.codec import Unknown
 
 _HOMES: Final = {
@@ -30,6 +31,7 @@ _HOMES: Final = {
     "current_holder_at": "quarterdeck.transport.endpoint",
     "default_data_dir": "quarterdeck.transport.endpoint",
     "find_endpoint": "quarterdeck.client.front",
+    "prepare_data_dir": "quarterdeck.transport.folders",
 }
 
 __all__ = [
@@ -46,6 +48,7 @@ __all__ = [
     "current_holder_at",
     "default_data_dir",
     "find_endpoint",
+    "prepare_data_dir",
 ]
 
 

@@ -1,24 +1,17 @@
-"""Children: the launcher's own processes; states as one table, each entered by exactly one event.
-
-    stopped ──> running ──> ready           by a start, and by what the plan calls ready
-    running, ready ──> stopping ──> stopped by a stop: signal, grace, kill of the whole tree
-    running, ready ──> exited               ended, and its plan says: not again
-                   ──> backoff ──> running  ended, and started again after a while
-                   ──> failed               ended, and given up
+"""Children: the launcher's own processes: when each starts, is ready, is stopped, and is told.
 
 Rules: a child starts when what it comes `after` is ready (or has ended well; or is optional and has failed), and at
 shutdown ends before that does. A start is two steps: the guard makes the process and holds it, and only when it is told
-(`child_started`) the program begins. The back-off doubles from `backoff_ms` to `backoff_max_ms`, a tenth up or down by
-chance; after `stable_ms` it begins anew; out of memory waits the longest at once. More than `restarts_max` restarts
-within `restarts_window_ms` are given up. Drivers only spawn, signal, reap and report.
+(`child_started`) the program begins. Drivers only spawn, signal, reap and report. Its states are in `child_states`;
+what comes of one that ended by itself, in `restarts`.
 """
 
 from __future__ import annotations
 
-from typing import Final
-
-from quarterdeck.core.deadlines import Deadline, DeadlineKind
-from quarterdeck.core.state import Child, ChildPlan, State
+from quarterdeck.core.child_states import drop_deadlines, enter
+from quarterdeck.core.deadlines import Deadline
+from quarterdeck.core.restarts import again_or_never, joined, why_of
+from quarterdeck.core.state import Child, State
 from quarterdeck.core.step import (
     ChildAdopted,
     ChildExited,
@@ -35,35 +28,7 @@ from quarterdeck.core.step import (
     SpawnChild,
     Step,
 )
-from quarterdeck.schema import events as e
 from quarterdeck.schema.commands import RestartProcess, StartProcess, StopProcess
-from quarterdeck.schema.types import ChildState
-
-NEXT: Final[dict[ChildState, tuple[ChildState, ...]]] = {
-    "stopped": ("running", "backoff", "failed", "stopped"),
-    "running": ("ready", "stopping", "stopped", "exited", "backoff", "failed"),
-    "ready": ("stopping", "stopped", "exited", "backoff", "failed"),
-    "backoff": ("running", "backoff", "stopped", "failed"),
-    "stopping": ("stopped", "backoff", "failed"),
-    "exited": ("running", "backoff", "failed", "stopped"),
-    "failed": ("running", "backoff", "failed", "stopped"),
-}
-"""Which state may follow which. A start that fails goes to backoff or failed without running; stopping ends there
-where the reason was that the child never got ready. Who ends by itself or is killed while the launcher quits is
-stopped unasked.
-"""
-
-EVENTS: Final[dict[ChildState, type[e.ChildEvent]]] = {
-    "stopped": e.ChildStopped,
-    "running": e.ChildStarted,
-    "ready": e.ChildReady,
-    "stopping": e.ChildStopping,
-    "exited": e.ChildExited,
-    "backoff": e.ChildBackoff,
-    "failed": e.ChildFailed,
-}
-DEADLINES: Final[tuple[DeadlineKind, ...]] = ("child_backoff", "child_kill", "child_ready")
-
 
 # --- what is asked
 
@@ -83,7 +48,7 @@ def configured(state: State, observation: ChildrenConfigured, ctx: Context) -> S
         before = state.children.get(name)
         if before is None:
             child = state.children[name] = Child(plan)
-            _enter(state, step, child, "stopped", reason="configured" if plan.autostart else "configured, not started")
+            enter(state, step, child, "stopped", reason="configured" if plan.autostart else "configured, not started")
             child.wanted = plan.autostart
         elif before.plan.revision != plan.revision or before.removed:
             before.wanted = plan.autostart if before.removed else before.wanted
@@ -99,7 +64,7 @@ def configured(state: State, observation: ChildrenConfigured, ctx: Context) -> S
             _restart(state, step, child, ctx, "its configuration changed")
         elif child.wanted:
             state.deadlines.drop(Deadline(child.plan.name, 0, "child_backoff"))
-            _enter(state, step, child, "stopped", reason="its configuration changed")
+            enter(state, step, child, "stopped", reason="its configuration changed")
             _begin(child)
     for name in plans:
         _start_if_due(state, step, state.children[name])
@@ -121,7 +86,7 @@ def stop(state: State, command: StopProcess, ctx: Context) -> Step:
         waits = child.waiting and child.state == "stopped"
         _stop(state, step, child, ctx, "asked for")
         if waits:
-            _enter(state, step, child, "stopped", reason="asked for")
+            enter(state, step, child, "stopped", reason="asked for")
         if step.events and not child.is_alive:
             _tell_waiting(state, step, child)
     return step
@@ -187,9 +152,9 @@ def spawn_failed(state: State, observation: ChildSpawnFailed, ctx: Context) -> S
     child.spawning = child.again = False
     _count(child)
     if not child.wanted:
-        _enter(state, step, child, "stopped", reason=child.stop_reason or "asked for")
+        enter(state, step, child, "stopped", reason=child.stop_reason or "asked for")
     else:
-        _again_or_never(state, step, child, ctx, None, observation.why, None, is_failure=True)
+        again_or_never(state, step, child, ctx, None, observation.why, None, is_failure=True)
     _gone(state, step, child, ctx)
     return step
 
@@ -216,16 +181,16 @@ def exited(state: State, observation: ChildExited, ctx: Context) -> Step:
     child = state.children.get(observation.name)
     if child is None or child.pid != observation.pid or not child.is_alive:
         return step
-    _drop_deadlines(state, child)
+    drop_deadlines(state, child)
     if child.started_ms is not None and ctx.now_ms - child.started_ms >= child.plan.stable_ms:
         child.attempt = 0
         child.restarts.clear()
     code = observation.code
     if child.state == "stopping" and child.fault is None:
-        _enter(state, step, child, "stopped", code=code, reason=_joined(child.stop_reason, observation.escaped))
+        enter(state, step, child, "stopped", code=code, reason=joined(child.stop_reason, observation.escaped))
     else:
-        failure, why = child.fault is not None or code != 0, _why(observation, child.fault)
-        _again_or_never(state, step, child, ctx, code, why, observation.output, is_failure=failure, oom=observation.oom)
+        failure, why = child.fault is not None or code != 0, why_of(observation, child.fault)
+        again_or_never(state, step, child, ctx, code, why, observation.output, is_failure=failure, oom=observation.oom)
     child.pid = child.start = child.fault = None
     _gone(state, step, child, ctx)
     return step
@@ -359,7 +324,7 @@ def _alive(
     child.pid, child.start, child.code, child.fault = pid, start, None, None
     _count(child)
     child.started_ms = ctx.now_ms
-    _enter(state, step, child, "running", reason=reason)
+    enter(state, step, child, "running", reason=reason)
     if child.plan.ready == "running" and child.wanted and not child.again:
         _ready(state, step, child)
     else:
@@ -368,7 +333,7 @@ def _alive(
 
 def _ready(state: State, step: Step, child: Child) -> None:
     state.deadlines.drop(Deadline(child.plan.name, 0, "child_ready"))
-    _enter(state, step, child, "ready")
+    enter(state, step, child, "ready")
     step.effects.append(ReadyChild(child.plan.name, child.pid))
     for name in state.dependents.get(child.plan.name, ()):
         _start_if_due(state, step, state.children[name])
@@ -384,7 +349,7 @@ def _stop(state: State, step: Step, child: Child, ctx: Context, reason: str) -> 
             _end(state, step, child, ctx, reason)
     elif child.state != "stopped" and not child.spawning:
         state.deadlines.drop(Deadline(child.plan.name, 0, "child_backoff"))
-        _enter(state, step, child, "stopped", reason=reason)
+        enter(state, step, child, "stopped", reason=reason)
 
 
 def _restart(state: State, step: Step, child: Child, ctx: Context, reason: str) -> None:
@@ -397,8 +362,8 @@ def _restart(state: State, step: Step, child: Child, ctx: Context, reason: str) 
 
 def _end(state: State, step: Step, child: Child, ctx: Context, reason: str) -> None:
     """Signal it, and kill it when its grace is over."""
-    _drop_deadlines(state, child)
-    _enter(state, step, child, "stopping", reason=reason)
+    drop_deadlines(state, child)
+    enter(state, step, child, "stopping", reason=reason)
     step.effects.append(SignalChild(child.plan.name, child.pid, child.plan.stop_signal))
     state.deadlines.set(Deadline(child.plan.name, 0, "child_kill"), ctx.now_ms + child.plan.stop_grace_ms)
 
@@ -444,96 +409,4 @@ def _tell_waiting(state: State, step: Step, child: Child) -> None:
             if name not in told and state.children[name].waiting:
                 told.add(name)
                 left.append(name)
-                _enter(state, step, state.children[name], "stopped", reason=why)
-
-
-def _again_or_never(
-    state: State,
-    step: Step,
-    child: Child,
-    ctx: Context,
-    code: int | None,
-    why: str | None,
-    output: str | None,
-    *,
-    is_failure: bool,
-    oom: bool = False,
-) -> None:
-    """It ended by itself: start it again after a while, or leave it."""
-    plan = child.plan
-    if state.lifecycle in ("quitting", "dead"):
-        _enter(state, step, child, "stopped", code=code, reason="the launcher quits")
-    elif not (plan.restart == "always" or (plan.restart == "on-failure" and is_failure)):
-        if is_failure:
-            _enter(state, step, child, "failed", code=code, reason=why, output=output)
-        else:
-            _enter(state, step, child, "exited", code=code, reason=why)
-    elif _is_spent(child, ctx.now_ms):
-        spent = f"restarted {plan.restarts_max} times within {plan.restarts_window_ms // 1000} s, and given up"
-        _enter(state, step, child, "failed", code=code, reason=f"{why}; {spent}" if why else spent, output=output)
-    else:
-        child.restarts.append(ctx.now_ms)
-        delay_ms = _delay_ms(plan, child.attempt, ctx.entropy, oom=oom)
-        _enter(state, step, child, "backoff", code=code, reason=why, delay_ms=delay_ms)
-        state.deadlines.set(Deadline(plan.name, 0, "child_backoff"), ctx.now_ms + delay_ms)
-
-
-def _is_spent(child: Child, now_ms: int) -> bool:
-    plan = child.plan
-    child.restarts = [at for at in child.restarts if at > now_ms - plan.restarts_window_ms]
-    return len(child.restarts) >= plan.restarts_max
-
-
-def _delay_ms(plan: ChildPlan, attempt: int, entropy: int, *, oom: bool) -> int:
-    """Doubling, a tenth up or down by chance, so that many do not come back at once."""
-    doublings = min(max(0, attempt - 1), 30)
-    delay_ms = plan.backoff_max_ms if oom else min(plan.backoff_ms << doublings, plan.backoff_max_ms)
-    return delay_ms * (900 + entropy % 201) // 1000
-
-
-def _enter(
-    state: State,
-    step: Step,
-    child: Child,
-    to: ChildState,
-    *,
-    code: int | None = None,
-    reason: str | None = None,
-    delay_ms: int | None = None,
-    output: str | None = None,
-) -> None:
-    """Enter a state and tell it."""
-    child.state = to
-    child.code, child.reason = code, reason
-    child.starts += to == "running"
-    version = state.next_version()
-    members = (version, child.plan.name, to, child.pid, code, child.attempt, delay_ms, reason)
-    kind = EVENTS[to]
-    step.events.append(e.ChildFailed(*members, output) if kind is e.ChildFailed else kind(*members))  # type: ignore[arg-type]
-
-
-def _drop_deadlines(state: State, child: Child) -> None:
-    for kind in DEADLINES:
-        state.deadlines.drop(Deadline(child.plan.name, 0, kind))
-
-
-def _why(observation: ChildExited, fault: str | None) -> str | None:
-    said: str | None
-    if fault is not None:
-        said = fault
-    elif observation.oom:
-        said = "out of memory"
-    elif observation.code is None:
-        said = "gone, its exit code is not known"
-    elif observation.code < 0:
-        said = f"ended by signal {-observation.code}"
-    else:
-        said = f"exit code {observation.code}" if observation.code else None
-    return _joined(said or observation.why, observation.escaped)
-
-
-def _joined(reason: str | None, escaped: tuple[str, ...]) -> str | None:
-    if not escaped:
-        return reason
-    left = e.LEFT_BEHIND + ", ".join(escaped)
-    return f"{reason}; {left}" if reason else left
+                enter(state, step, state.children[name], "stopped", reason=why)

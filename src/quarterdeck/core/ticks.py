@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from quarterdeck.core import aftermath, children, probing, reality, slices
+from quarterdeck.core import aftermath, child_states, children, probing, reality, slices
 from quarterdeck.core.deadlines import Deadline
 from quarterdeck.core.state import State
 from quarterdeck.core.step import Context, Fault, Step, Tick
@@ -30,7 +30,7 @@ def tick(state: State, tick: Tick, ctx: Context) -> Step:
             of_sagas.add(due.hwnd)
         elif due == probing.DUE:
             is_probe_due = True
-        elif due.kind in children.DEADLINES:
+        elif due.kind in child_states.DEADLINES:
             of_children.append(due)
         elif due.kind == "slice":
             of_slices.append(due)

@@ -78,11 +78,9 @@ def read_table(complaints: Complaints, table: Mapping[str, Any], kind: type[Stru
 
 def missing(complaints: Complaints, table: Mapping[str, Any], kind: type[Struct], path: str) -> None:
     """Complain about what has no default and is not there."""
-    info = inspect.type_info(kind)
-    assert isinstance(info, inspect.StructType)
-    for member in info.fields:
-        if member.required and member.name not in table:
-            complaints.add(below(path, member.name), f"missing; expected {expected(keys_of(kind)[member.name].hint)}")
+    for name, key in keys_of(kind).items():
+        if key.is_required and name not in table:
+            complaints.add(below(path, name), f"missing; expected {expected(key.hint)}")
 
 
 def below(path: str, name: str) -> str:

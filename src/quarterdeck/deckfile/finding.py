@@ -1,7 +1,7 @@
 """Finding quarterdeck.toml: in a folder or the nearest one above it, as git finds its repository; and its data folder.
 
-Rule: a file above the folder counts only if it is ours or root's. It says what is run, and whoever works below a shared
-folder (/tmp) must not run what a stranger put there.
+Rule: a file above the folder counts only if it is ours or root's, and so does one in it where everybody may make one.
+It says what is run, and whoever works in a shared folder (/tmp), or below it, must not run what a stranger put there.
 
 Every command asks where the launcher's data folder is, `ping` too, which must not wait for it: so this file imports
 nothing, and reads of the file no more than the one key.
@@ -89,7 +89,7 @@ def _nearest(folder: str) -> str | None:
     while True:
         path = os.path.join(place, DECKFILE_NAME)
         if os.path.isfile(path):
-            if place != folder and not _is_trusted(path):
+            if (place != folder or _is_shared(place)) and not _is_trusted(path):
                 raise ConfigError(f"{path}: belongs to another user; if that is meant, name it: --config {path}")
             return path
         above = os.path.dirname(place)
@@ -100,3 +100,7 @@ def _nearest(folder: str) -> str | None:
 
 def _is_trusted(path: str) -> bool:
     return not hasattr(os, "getuid") or os.stat(path).st_uid in (os.getuid(), 0)
+
+
+def _is_shared(folder: str) -> bool:
+    return hasattr(os, "getuid") and bool(os.stat(folder).st_mode & 0o002)

@@ -6,9 +6,12 @@ The JSON Schema for editors and the table of keys in the documentation come from
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, Any, Final, Literal, get_args, get_type_hints
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
+from msgspec.structs import fields
 
 from quarterdeck.config import Config, Limits, Seconds
 from quarterdeck.deckfile.finding import DATA_DIR
@@ -142,17 +145,21 @@ class FileTable(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class Key(Struct, frozen=True):
-    """One key of a table: its type as it was declared, its default (`NODEFAULT` or `UNSET` where none), its words."""
+    """One key of a table: its type as it was declared, its words, and whether it has no default."""
 
     name: str
     hint: Any
     what: str
+    is_required: bool
 
 
-def keys_of(table: type[Struct]) -> dict[str, Key]:
-    """The keys of a table by name, in the order of definition."""
+@cache
+def keys_of(table: type[Struct]) -> Mapping[str, Key]:
+    """The keys of a table by name, in the order of definition. Kept, for each process has the same ones."""
     hints = get_type_hints(table, include_extras=True)
-    return {name: Key(name, hints[name], _what(hints[name])) for name in table.__struct_fields__}
+    return {
+        each.name: Key(each.name, hints[each.name], _what(hints[each.name]), each.required) for each in fields(table)
+    }
 
 
 def deckfile_schema() -> dict[str, Any]:

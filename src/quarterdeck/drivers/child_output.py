@@ -12,7 +12,9 @@ Rules:
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import time
 from collections import deque
 from collections.abc import Callable
@@ -119,8 +121,12 @@ class LogFile:
 
     def _open(self) -> None:
         os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
-        binary = getattr(os, "O_BINARY", 0)  # Windows would write a CR before each newline
-        self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | binary, 0o600)
+        # Windows would write a CR before each newline; a pipe in the file's place would be waited for.
+        how = getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+        self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | how, 0o600)
+        if not stat.S_ISREG(os.fstat(self._fd).st_mode):
+            self.close()
+            raise OSError(errno.EINVAL, "it is not a regular file")
         self._bytes = os.lseek(self._fd, 0, os.SEEK_END)
         if self._bytes:
             os.lseek(self._fd, self._bytes - 1, os.SEEK_SET)

@@ -31,8 +31,9 @@ LOOK_AGAIN_S: Final = 0.01
 def keep(path: Path, hello: Hello) -> None:
     """Keep which guard there is, for the next launcher. Raises OSError."""
     draft = path.with_name(f"{path.name}.new")
-    draft.write_text(json.dumps(structs.asdict(_Record.of(hello))), encoding="utf-8")
-    draft.chmod(0o600)
+    draft.unlink(missing_ok=True)  # of a launcher that was killed in the middle
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(json.dumps(structs.asdict(_Record.of(hello))))
     os.replace(draft, path)
 
 

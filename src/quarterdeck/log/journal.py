@@ -16,7 +16,7 @@ from typing import Final, Literal, NamedTuple
 from zlib import crc32
 
 from quarterdeck.errors import JournalDamaged, JournalError, JournalUnavailable
-from quarterdeck.log import tables
+from quarterdeck.log import private, tables
 from quarterdeck.log.reader import BUSY_MS, JournalReader, Run, chained, ours, told
 from quarterdeck.log.wal import WAL_BYTES, Tail, WalMover, wal_path
 
@@ -129,8 +129,9 @@ class Journal:
         cls, path: Path, sync: Literal["normal", "full"], retention: Retention, stamp: Callable[[], str]
     ) -> Journal:
         synchronous = sync.upper()
+        private.check(path)
         tail = Tail(path)
-        _make_private(path)
+        private.make(path)
         with told(path):
             connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_MS / 1000, check_same_thread=False)
         try:
@@ -397,20 +398,6 @@ def _identity(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
-
-
-def _make_private(path: Path) -> None:
-    """A new file is for this user only: it holds payloads and titles. SQLite gives its companions the same mode.
-
-    One that is there is not opened: closing it would give up the locks that a reader in this process has on it
-    (SQLite, "How To Corrupt An SQLite Database File", 2.2).
-    """
-    try:
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-    except FileExistsError:
-        return
-    except OSError as error:
-        raise JournalUnavailable(f"{path}: it cannot be made: {error.strerror}") from error
 
 
 def _configure(connection: sqlite3.Connection, synchronous: str) -> None:

@@ -310,6 +310,8 @@ _DAMAGED: Final = frozenset({
 def _open(path: Path) -> sqlite3.Connection:
     if not path.exists():
         raise JournalUnavailable(f"{path}: there is no journal")
+    if not path.is_file():  # a pipe would be waited for without end
+        raise JournalUnavailable(f"{path}: it is not a regular file")
     try:
         return _connected(path, "mode=ro")
     except JournalUnavailable:

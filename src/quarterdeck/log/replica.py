@@ -7,14 +7,13 @@ transaction: a file whose making was cut off is an empty journal, never half of 
 from __future__ import annotations
 
 import hashlib
-import os
 import sqlite3
 from pathlib import Path
 from typing import Final
 from zlib import crc32
 
 from quarterdeck.errors import JournalDamaged, JournalUnavailable
-from quarterdeck.log import tables
+from quarterdeck.log import private, tables
 from quarterdeck.log.reader import CheckpointRow, Hole, StepRow, chained, told
 from quarterdeck.log.wal import wal_path
 
@@ -119,9 +118,5 @@ def _claim(path: Path) -> None:
     wal = wal_path(path)
     if wal.exists() and not path.exists():
         raise JournalUnavailable(f"{wal}: it belongs to another journal; choose another name")
-    try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))  # as private as any journal
-    except FileExistsError:
-        raise JournalUnavailable(f"{path}: it exists already; choose another name") from None
-    except OSError as error:
-        raise JournalUnavailable(f"{path}: it cannot be made: {error.strerror}") from error
+    if not private.make(path):
+        raise JournalUnavailable(f"{path}: it exists already; choose another name")

@@ -76,7 +76,12 @@ def prepare(connection: sqlite3.Connection, upgrades: Mapping[int, str] = UPGRAD
 
 
 def check(connection: sqlite3.Connection, newest: int = SCHEMA_VERSION) -> int:
-    """The version of the tables in a file, 0 if it is empty. Raises: JournalDamaged as `prepare` does."""
+    """The version of the tables in a file, 0 if it is empty. Raises: JournalDamaged as `prepare` does.
+
+    A file may come from anybody: what it defines is not run. A view or a trigger has no page of its own, and none of
+    ours is there (SQLite, "Defense Against The Dark Arts").
+    """
+    connection.execute("PRAGMA trusted_schema=OFF")
     application = int(connection.execute("PRAGMA application_id").fetchone()[0])
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     is_empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
@@ -84,6 +89,8 @@ def check(connection: sqlite3.Connection, newest: int = SCHEMA_VERSION) -> int:
         return 0
     if application != APPLICATION_ID:
         raise JournalDamaged("it is a database of another program")
+    if connection.execute("SELECT count(*) FROM sqlite_master WHERE coalesce(rootpage, 0) = 0").fetchone()[0]:
+        raise JournalDamaged("it defines views, triggers or virtual tables, which no journal has")
     if version > newest:
         raise JournalDamaged(f"a newer version wrote it: its tables are of version {version}, known is {newest}")
     return version

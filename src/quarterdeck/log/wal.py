@@ -10,7 +10,6 @@ being started anew; that is said, and the launcher goes on.
 from __future__ import annotations
 
 import logging
-import shutil
 import sqlite3
 import struct
 import sys
@@ -19,6 +18,8 @@ from array import array
 from io import FileIO
 from pathlib import Path
 from typing import Final
+
+from quarterdeck.log import private
 
 log = logging.getLogger("quarterdeck.log")
 
@@ -157,7 +158,7 @@ class Tail:
     def keep(self, to: Path) -> Path | None:
         """Copy the log as it is, for whoever wants to look; None where that cannot be done."""
         try:
-            shutil.copy(self._wal, to)  # with its mode: it is for this user only
+            private.copy(self._wal, to)
         except OSError as error:
             log.warning("the torn write-ahead log could not be copied: %s", error)
             return None

@@ -26,13 +26,17 @@ class Claims:
         if self._config.pid_check == "off":
             return None, None
         try:
-            return self._look(claim, link.peer.pid)
+            return self._look(claim, link)
         except OSError:
             with self._spare.lent():
-                return self._look(claim, link.peer.pid)
+                return self._look(claim, link)
 
-    def _look(self, claim: Register, peer_pid: int | None) -> tuple[int | None, Refused | None]:
+    def _look(self, claim: Register, link: Connection) -> tuple[int | None, Refused | None]:
+        peer_pid = link.peer.pid
         start = peercred.start_time(claim.pid)
+        if peer_pid is not None and _is_reused(peer_pid, start if peer_pid == claim.pid else None, link.accepted_at):
+            what = f"pid {peer_pid}, which connected, has ended, and is another process's by now"
+            return start, Refused("pid_mismatch", what, True)
         if peer_pid is not None and peer_pid != claim.pid and not peercred.is_or_descends(claim.pid, peer_pid):
             what = f"pid {claim.pid} is neither the peer, pid {peer_pid}, nor its descendant"
             return start, Refused("pid_mismatch", what, True)
@@ -47,3 +51,8 @@ class Claims:
         return Refused(
             "forbidden", "roles=proven: only the launcher's own child of kind host may register as host", True
         )
+
+
+def _is_reused(pid: int, start: int | None, accepted_at: int) -> bool:
+    """Whether a pid that connected has become another process's: one that started after the connection did."""
+    return start > accepted_at if start is not None else peercred.began_after(pid, accepted_at)

@@ -34,7 +34,8 @@ from quarterdeck.server.rules import rules_of
 from quarterdeck.slices.loaded import NONE, Loaded
 from quarterdeck.transport import Listener
 from quarterdeck.transport.activation import take_passed, the_only
-from quarterdeck.transport.endpoint import Claim, address_of, default_data_dir, prepare_folder
+from quarterdeck.transport.endpoint import Claim, address_of, default_data_dir
+from quarterdeck.transport.folders import prepare_folder
 from quarterdeck.version import __version__
 
 if TYPE_CHECKING:

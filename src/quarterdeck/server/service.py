@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from quarterdeck.core.children import EVENTS
+from quarterdeck.core.child_states import EVENTS
 from quarterdeck.core.state import Child, State
 from quarterdeck.server.notify import MICROSECONDS, NotifySocket
 

@@ -33,6 +33,7 @@ from quarterdeck.schema.types import StageStatus
 from quarterdeck.server.changes import changes, counts_later
 from quarterdeck.server.plans import plans_of, revision_of
 from quarterdeck.transport import peercred
+from quarterdeck.transport.folders import check_closed
 
 log = logging.getLogger("quarterdeck.server")
 
@@ -46,7 +47,10 @@ OF_A_CHILD: Final = ("QUARTERDECK_CHILD", "QUARTERDECK_TREE", "QUARTERDECK_USER_
 
 
 class Supervisor:
-    """The children of one launcher. `reads` reads the configuration anew; `observe` feeds the engine."""
+    """The children of one launcher. `reads` reads the configuration anew; `observe` feeds the engine.
+
+    Raises: EndpointRefused where others may write where the logs of the children are to be.
+    """
 
     def __init__(
         self,
@@ -58,6 +62,7 @@ class Supervisor:
         open_files: int | None = None,
     ) -> None:
         self._folder = folder
+        self._logs = _logs_in(folder)
         self._endpoint = endpoint
         self._reads = reads
         self._deck = deck
@@ -116,8 +121,6 @@ class Supervisor:
         self._driver.configure(programs, deck.on_launcher_death)
 
     def _program(self, spec: ProcessSpec) -> Program:
-        logs = self._folder / LOGS_FOLDER
-        logs.mkdir(mode=0o700, exist_ok=True)
         return Program(
             name=spec.name,
             argv=spec.command,
@@ -128,7 +131,7 @@ class Supervisor:
             log=spec.ready.log,
             exec=spec.ready.exec,
             memory_max=spec.memory_max,
-            log_path=str(logs / f"{spec.name}.log"),
+            log_path=str(self._logs / f"{spec.name}.log"),
             log_bytes_max=spec.log_max,
             log_kept=spec.log_files,
             revision=revision_of(spec),
@@ -192,6 +195,13 @@ class Supervisor:
     def trouble(self, what: str) -> None:
         """A person should know."""
         log.warning("%s", what)
+
+
+def _logs_in(folder: Path) -> Path:
+    logs = folder / LOGS_FOLDER
+    logs.mkdir(mode=0o700, exist_ok=True)
+    check_closed(logs)
+    return logs
 
 
 def cut(text: str, characters_max: int) -> str:

@@ -2,8 +2,8 @@
 
 Rules:
 - An address is derived from the data folder alone, so that every client in any language finds the same one.
-- The folder that holds the socket is a real folder, ours, 0700, or we refuse: whoever can write there can
-  put his own socket in our place.
+- The folders that hold the socket and the locks are ours, or we refuse (folders.py): whoever can write there can put
+  his own socket in our place.
 - A claim is two advisory locks (flock), one for the data folder and one for the address. Both are taken before the
   address is touched and held for the launcher's life. Lock files are never removed: the lock is on the inode, and
   two launchers that lock two inodes of one name would both believe that they are alone.
@@ -20,7 +20,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from quarterdeck.errors import AlreadyRunning, EndpointDenied, EndpointRefused, Unsupported
+from quarterdeck.errors import AlreadyRunning, EndpointRefused
+from quarterdeck.transport.folders import own_uid, prepare_data_dir, prepare_folder, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -88,7 +89,7 @@ def runtime_dir(environ: Mapping[str, str]) -> Path:
     given = environ.get("XDG_RUNTIME_DIR", "")
     if os.path.isabs(given):
         return Path(given)
-    uid = _own_uid()
+    uid = own_uid()
     folder = f"/run/user/{uid}"
     return Path(folder if os.path.isdir(folder) else f"/tmp/quarterdeck-{uid}")
 
@@ -115,7 +116,7 @@ def fnv1a_64(content: bytes) -> int:
     return digest
 
 
-# -- Folders and paths -----------------------------------------------------------------------------------------------
+# -- Paths -----------------------------------------------------------------------------------------------------------
 
 
 def check_path(address: str) -> None:
@@ -131,54 +132,6 @@ def check_path(address: str) -> None:
             f"the endpoint {address} is {len(path)} bytes long, the limit is {PATH_BYTES_MAX}; "
             f"use a shorter runtime folder (XDG_RUNTIME_DIR) or endpoint ({ENDPOINT_VARIABLE})"
         )
-
-
-def refusal(what: str, error: OSError) -> EndpointRefused:
-    """The error for what the system refused: `EndpointDenied` where that is for who we are."""
-    kind = EndpointDenied if isinstance(error, PermissionError) else EndpointRefused
-    return kind(f"{what}: {error.strerror}")
-
-
-def prepare_folder(path: str | Path) -> None:
-    """Create the folder that will hold the socket, 0700, or check the one that is there.
-
-    Raises EndpointRefused, naming the folder, what is wrong and how to mend it, unless it is a real folder, ours, and
-    closed to others. Of the fallback in `/tmp` both levels are checked: everybody may create names in `/tmp`.
-    """
-    folder = os.fspath(path)
-    parent = os.path.dirname(folder)
-    if os.path.basename(parent) == f"quarterdeck-{_own_uid()}":
-        _prepare_level(parent)
-    _prepare_level(folder)
-
-
-def _prepare_level(folder: str) -> None:
-    # Look only after creating: what somebody else put there before us, or between, then fails the checks.
-    try:
-        os.mkdir(folder, 0o700)
-    except FileExistsError:
-        pass
-    except OSError as error:
-        raise refusal(f"cannot create the folder {folder}", error) from error
-    found = os.lstat(folder)
-    uid = _own_uid()
-    mode = found.st_mode & 0o777  # without set-group-id, which a new folder inherits from its parent
-    if stat.S_ISLNK(found.st_mode) or not stat.S_ISDIR(found.st_mode):
-        what = "a symbolic link" if stat.S_ISLNK(found.st_mode) else "not a folder"
-        raise EndpointRefused(f"{folder} is {what}, and must be a folder of your own; remove it: rm {folder}")
-    if found.st_uid != uid:
-        raise EndpointDenied(
-            f"the folder {folder} belongs to uid {found.st_uid}, and you are uid {uid}; "
-            f"remove it or set {ENDPOINT_VARIABLE} to a path in a folder of your own"
-        )
-    if mode != 0o700:
-        raise EndpointRefused(f"the folder {folder} has mode {mode:04o}, and must be 0700; run: chmod 700 {folder}")
-
-
-def _own_uid() -> int:
-    if sys.platform == "win32":
-        raise Unsupported("Windows has no user numbers: its pipes are guarded by access lists")
-    return os.geteuid()  # the effective one, which is what the kernel tells the other end
 
 
 # -- The claim -------------------------------------------------------------------------------------------------------
@@ -305,7 +258,7 @@ class Claim:
 
 
 def _lock_paths(data_dir: Path, address: str) -> list[str]:
-    _make_data_dir(os.fspath(data_dir))
+    prepare_data_dir(data_dir)
     data_lock = os.path.join(data_dir, "launcher.lock")
     if sys.platform == "win32":
         return [data_lock]  # the address is claimed by the first instance of the pipe
@@ -317,26 +270,6 @@ def _lock_paths(data_dir: Path, address: str) -> list[str]:
     if os.path.realpath(address_lock) == os.path.realpath(data_lock):
         raise EndpointRefused(f"the lock of the endpoint {address} would be the data folder's own; choose another name")
     return [data_lock, address_lock]
-
-
-def _make_data_dir(folder: str) -> None:
-    try:
-        if not os.path.isdir(folder):
-            _make_private(os.path.abspath(folder))
-    except OSError as error:
-        raise refusal(f"cannot create the data folder {folder}", error) from error
-
-
-def _make_private(folder: str) -> None:
-    """Create a folder and its missing parents, all 0700 (as the XDG Base Directory Specification asks)."""
-    parent = os.path.dirname(folder)
-    if parent != folder and not os.path.isdir(parent):
-        _make_private(parent)
-    try:
-        os.mkdir(folder, 0o700)
-    except FileExistsError:
-        if not os.path.isdir(folder):  # another launcher may create it at the same moment
-            raise
 
 
 def _lock_or_raise(path: str, clock: Callable[[], float], sleep: Callable[[float], None]) -> int:
@@ -444,6 +377,8 @@ else:
         ours = os.fstat(lock)
         if not stat.S_ISREG(ours.st_mode):
             raise OSError(errno.EINVAL, "it is not a regular file")
+        if ours.st_uid not in (own_uid(), 0):  # who could hold the lock, and keep us from ever starting
+            raise OSError(errno.EACCES, f"it belongs to uid {ours.st_uid}")
         try:
             there = os.lstat(path)
         except FileNotFoundError:

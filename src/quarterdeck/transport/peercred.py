@@ -14,6 +14,7 @@ import os
 import socket
 import struct
 import sys
+import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -60,6 +61,12 @@ def start_time(pid: int) -> int | None:
     return None if found is None else found[1]
 
 
+def began_after(pid: int, moment: int) -> bool:
+    """Say whether the process there is now started after a moment: whoever had that pid by then was another one."""
+    start = start_time(pid)
+    return start is not None and start > moment
+
+
 def lineage(pid: int, *, depth_max: int = 256) -> Iterator[tuple[int, int | None]]:
     """Give the process and then its ancestors, each with its start time (None where it is gone)."""
     found = _parent_and_start(pid)
@@ -95,6 +102,11 @@ def is_or_descends(pid: int, ancestor: int, *, depth_max: int = 256) -> bool:
 
 
 if sys.platform == "linux":
+    _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+
+    def moment() -> int:
+        """Return the present time in the unit of `start_time`."""
+        return time.clock_gettime_ns(time.CLOCK_BOOTTIME) * _TICKS_PER_S // 1_000_000_000
 
     def _parent_and_start(pid: int) -> tuple[int, int] | None:
         """Return the parent's pid and the start time of `pid`. Plain system calls: this runs at each registration."""
@@ -115,6 +127,10 @@ if sys.platform == "linux":
         return int(fields[1]), int(fields[19])
 
 else:
+
+    def moment() -> int:
+        """Return the present time in the unit of `start_time`."""
+        return time.time_ns() // 1_000_000
 
     def _parent_and_start(pid: int) -> tuple[int, int] | None:
         """Return the parent's pid and the start time of `pid`."""

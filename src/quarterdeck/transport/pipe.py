@@ -19,7 +19,7 @@ from ctypes import byref
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from quarterdeck.errors import AlreadyRunning, EndpointDenied, EndpointRefused, NoLauncher, Timeout, Unsupported
-from quarterdeck.transport.peercred import PeerCred
+from quarterdeck.transport.peercred import PeerCred, moment
 from quarterdeck.transport.winapi import (
     Overlapped,
     SecurityAttributes,
@@ -91,12 +91,13 @@ def sddl_for(sid: str) -> str:
 class Connection:
     """The launcher's end of one accepted connection. `peer.uid` is None: the access list admits our own user only."""
 
-    __slots__ = ("_pipe", "_transport", "peer")
+    __slots__ = ("_pipe", "_transport", "accepted_at", "peer")
 
     def __init__(self, pipe: Any) -> None:
         self._pipe = pipe  # asyncio.windows_utils.PipeHandle
         self._transport: asyncio.Transport | None = None
         self.peer = PeerCred(None, _client_pid(pipe.handle))
+        self.accepted_at = moment()
 
     def fileno(self) -> int:
         """Return the pipe's handle, or -1 once it is closed."""

@@ -21,8 +21,9 @@ import time
 from typing import TYPE_CHECKING, TypeVar
 
 from quarterdeck.errors import EndpointDenied, EndpointRefused, NoLauncher, Timeout
-from quarterdeck.transport.endpoint import check_path, refusal
-from quarterdeck.transport.peercred import PeerCred, peer_of
+from quarterdeck.transport.endpoint import check_path
+from quarterdeck.transport.folders import refusal
+from quarterdeck.transport.peercred import PeerCred, moment, peer_of
 
 assert sys.platform != "win32"  # there pipe.py takes our place
 
@@ -41,14 +42,17 @@ _PASSED_BY = frozenset({errno.ECONNABORTED, errno.EINTR, errno.EPROTO})  # the c
 
 
 class Connection:
-    """The launcher's end of one accepted connection. `peer` is who connected."""
+    """The launcher's end of one accepted connection. `peer` is who connected, `accepted_at` when it was accepted, in
+    the unit of processes' start times.
+    """
 
-    __slots__ = ("_sock", "_transport", "peer")
+    __slots__ = ("_sock", "_transport", "accepted_at", "peer")
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self._transport: asyncio.Transport | None = None
         self.peer: PeerCred = peer_of(sock)
+        self.accepted_at = moment()
 
     def fileno(self) -> int:
         """Return the descriptor, or -1 once it is closed."""

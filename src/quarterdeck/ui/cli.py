@@ -46,9 +46,9 @@ def main(args: Sequence[str] | None = None) -> int:
 def _run(args: Sequence[str]) -> int:
     if list(args) == ["ping"]:
         from quarterdeck.ui.pings import show_pings
-        from quarterdeck.ui.place import options_of
+        from quarterdeck.ui.place import terms_of
 
-        show_pings(options_of(), 1, as_json=False)
+        show_pings(terms_of(), 1, as_json=False)
         return Exit.DONE
     from quarterdeck.ui.group import run
 

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 import click
 
 from quarterdeck.ui import place
-from quarterdeck.ui.reaching import ANSWER_S
 
 CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -33,8 +32,12 @@ class Address(NamedTuple):
         return before if after == cls() and isinstance(before, cls) else after
 
     def options(self) -> dict[str, Any]:
-        """The place as keyword arguments of `connect`, `connect_blocking` and `find_endpoint`. Raises: ConfigError."""
+        """The place as keyword arguments of `find_endpoint`. Raises: ConfigError."""
         return place.options_of(*self)
+
+    def terms(self) -> dict[str, Any]:
+        """The place, and how long an answer may take, as arguments of `connect_blocking`. Raises: ConfigError."""
+        return place.terms_of(*self)
 
     def folder(self) -> str | None:
         """The data folder, None for this user's default one; an endpoint does not say it. Raises: ConfigError."""
@@ -100,8 +103,8 @@ def answer_option(function: Callable[..., Any]) -> Callable[..., Any]:
     return click.option(
         "--answer-within",
         type=click.FloatRange(min=0.1),
-        default=ANSWER_S,
-        show_default=True,
+        default=place.answer_s,
+        show_default=f"{place.ANSWER_VARIABLE}, else {place.ANSWER_S:g}",
         metavar="SECONDS",
         help="How long a launcher that runs already has to answer.",
     )(function)

@@ -14,10 +14,11 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from quarterdeck.errors import AlreadyRunning, ConnectionLost, EndpointDenied, NoLauncher, Timeout
+from quarterdeck.errors import AlreadyRunning, ConnectionLost, EndpointDenied, EndpointRefused, NoLauncher, Timeout
 from quarterdeck.ui import own_log
 from quarterdeck.ui.exits import Exit, Failure
 from quarterdeck.ui.narrator import OF_CHILDREN, Narrator
+from quarterdeck.ui.place import answer_s
 from quarterdeck.ui.progress import Progress
 from quarterdeck.ui.reaching import LOOK_AGAIN_S, silent
 from quarterdeck.ui.screen import Screen
@@ -32,17 +33,20 @@ ROOM_FOR_LAST_WORDS: Final = 1 << 16
 
 
 class Detached:
-    """A launcher that was started in the background. Raises: EndpointDenied, OSError where there can be none."""
+    """A launcher that was started in the background. Raises: EndpointRefused where there can be none."""
 
     def __init__(self, application: Application, arguments: Sequence[str], log_bytes_max: int) -> None:
+        from quarterdeck.client import prepare_data_dir
+
         self._application = application
         self.log = application.folder / own_log.NAME
+        prepare_data_dir(application.folder)
         try:
-            application.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             own_log.make_room(self.log, log_bytes_max)
             opened = own_log.open_log(self.log)
-        except PermissionError as error:
-            raise EndpointDenied(f"cannot write {self.log}: {error.strerror}") from error
+        except OSError as error:
+            kind = EndpointDenied if isinstance(error, PermissionError) else EndpointRefused
+            raise kind(f"cannot write {self.log}: {error.strerror}") from error
         try:
             self._begin_bytes = self.log.stat().st_size
             self._process = subprocess.Popen(
@@ -69,12 +73,14 @@ class Detached:
             if self._process.poll() is not None:
                 raise self._ended()
             try:
-                client = connect_blocking(kind="tool", name="up", events=(), endpoint=address, reconnect=False)
+                client = connect_blocking(
+                    kind="tool", name="up", events=(), endpoint=address, reconnect=False, timeout_s=answer_s()
+                )
             except (NoLauncher, ConnectionLost):
                 time.sleep(LOOK_AGAIN_S)
                 continue
             except Timeout:
-                raise silent(address, 10.0) from None
+                raise silent(address, answer_s()) from None
             if sys.platform != "win32" and client.launcher_pid != self.pid:  # there python.exe may be a stand-in
                 client.close()
                 self._process.wait()

@@ -6,7 +6,9 @@ process writes (log lines) goes to the same file.
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from pathlib import Path
 from typing import Final
 
@@ -36,7 +38,13 @@ class OwnLog:
 
 def open_log(path: Path) -> int:
     """A descriptor that appends to the log. Raises: OSError."""
-    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+    # A pipe in the file's place would be waited for: it is refused instead.
+    how = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
+    opened = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | how, 0o600)
+    if not stat.S_ISREG(os.fstat(opened).st_mode):
+        os.close(opened)
+        raise OSError(errno.EINVAL, "it is not a regular file")
+    return opened
 
 
 def make_room(path: Path, bytes_max: int) -> None:

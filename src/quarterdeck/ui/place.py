@@ -1,4 +1,4 @@
-"""Place: where the launcher is that a command speaks to, decided here for all of them.
+"""Place: where the launcher is that a command speaks to, and how long it has to answer, decided here for all of them.
 
 Order: what flags say (an endpoint beats a data folder, that beats a file), QUARTERDECK_ENDPOINT, the data folder of the
 nearest quarterdeck.toml, this user's default folder. `ping` asks it too, so nothing is imported that is not needed.
@@ -6,8 +6,30 @@ nearest quarterdeck.toml, this user's default folder. `ping` asks it too, so not
 
 from __future__ import annotations
 
+import math
 import os
-from typing import Any
+from typing import Any, Final
+
+from quarterdeck.errors import ConfigError
+
+ANSWER_S: Final = 10.0
+"""How long a launcher has to answer, or to be there once it has begun to start, where nobody says it."""
+ANSWER_VARIABLE: Final = "QUARTERDECK_ANSWER_WITHIN"
+"""What says it in the environment, in seconds: for machines so slow, or so busy, that the default is too short."""
+
+
+def answer_s() -> float:
+    """How long a launcher has to answer, in seconds, where no flag says it. Raises: ConfigError."""
+    said = os.environ.get(ANSWER_VARIABLE)
+    if not said:
+        return ANSWER_S
+    try:
+        seconds = float(said)
+    except ValueError:
+        seconds = math.nan
+    if not (math.isfinite(seconds) and seconds > 0):
+        raise ConfigError(f"{ANSWER_VARIABLE} is {said!r}: it must be a number of seconds above 0")
+    return seconds
 
 
 def options_of(endpoint: str | None = None, data_dir: str | None = None, config: str | None = None) -> dict[str, Any]:
@@ -18,6 +40,11 @@ def options_of(endpoint: str | None = None, data_dir: str | None = None, config:
     if endpoint is None and data_dir is None and (config is not None or not os.environ.get("QUARTERDECK_ENDPOINT")):
         data_dir = folder_of(config)
     return {"endpoint": endpoint, "data_dir": data_dir}
+
+
+def terms_of(endpoint: str | None = None, data_dir: str | None = None, config: str | None = None) -> dict[str, Any]:
+    """The place, and how long an answer may take, as keyword arguments of `connect_blocking`. Raises: ConfigError."""
+    return {**options_of(endpoint, data_dir, config), "timeout_s": answer_s()}
 
 
 def folder_of(config: str | None = None) -> str | None:

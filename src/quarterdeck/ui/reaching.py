@@ -11,18 +11,17 @@ from typing import TYPE_CHECKING, Final
 
 from quarterdeck.errors import ConnectionLost, NoLauncher, Timeout
 from quarterdeck.ui.exits import Exit, Failure
+from quarterdeck.ui.place import answer_s
 
 if TYPE_CHECKING:
     from quarterdeck.client.blocking import BlockingClient
 
-ANSWER_S: Final = 10.0
-"""How long a launcher has to answer, or to be there once it has begun to start, where no flag says it."""
 LOOK_AGAIN_S: Final = 0.02
 """How often we look whether it listens: nobody tells us."""
 
 
-def reach(address: str, name: str, *, within_s: float = ANSWER_S) -> BlockingClient:
-    """Connect and register as a tool without a subscription.
+def reach(address: str, name: str, *, within_s: float | None = None) -> BlockingClient:
+    """Connect and register as a tool without a subscription. Without `within_s` the environment says how long it waits.
 
     Raises: NoLauncher where none is there; Failure with IN_TRANSIT where one starts or ends and was not done with it
     within the time, with NOT_ANSWERING where one is there and silent; EndpointDenied, and whatever else connecting
@@ -30,6 +29,8 @@ def reach(address: str, name: str, *, within_s: float = ANSWER_S) -> BlockingCli
     """
     from quarterdeck.client import connect_blocking
 
+    if within_s is None:
+        within_s = answer_s()
     deadline = time.monotonic() + within_s
     while True:
         left_s = max(0.1, deadline - time.monotonic())

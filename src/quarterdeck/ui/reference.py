@@ -30,6 +30,9 @@ command's name:
    you or to root;
 4. this user's default data folder.
 
+A launcher has 10 s to answer a command; `QUARTERDECK_ANSWER_WITHIN` says another number of seconds, and the
+`--answer-within` of `up`, `run` and `down` beats it.
+
 Commands that read the journal look for the data folder in the same way, without 2 and without `--endpoint`.
 
 | exit code | meaning |

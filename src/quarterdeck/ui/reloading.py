@@ -19,8 +19,9 @@ from quarterdeck.errors import ConnectionLost, Timeout, Unsupported
 from quarterdeck.schema import events as e
 from quarterdeck.ui.exits import Exit, Failure
 from quarterdeck.ui.narrator import OF_CHILDREN, Narrator
+from quarterdeck.ui.place import answer_s
 from quarterdeck.ui.progress import Progress
-from quarterdeck.ui.reaching import ANSWER_S, silent
+from quarterdeck.ui.reaching import silent
 from quarterdeck.ui.screen import Screen
 from quarterdeck.ui.waiting import board_of, settle
 
@@ -42,7 +43,8 @@ class Reload:
         self._path = path
         self._screen = screen
         self._board = board_of(client)
-        self._told = client.events(timeout_s=ANSWER_S)
+        self._answer_s = answer_s()
+        self._told = client.events(timeout_s=self._answer_s)
         if not self._board.cards:
             raise Failure(
                 f"the launcher (pid {client.launcher_pid}) runs no quarterdeck.toml; one that does: quarterdeck up"
@@ -78,11 +80,11 @@ class Reload:
 
     def _stage(self) -> e.StartupStageEnded:
         """What the launcher tells when it has read the file."""
-        deadline = time.monotonic() + ANSWER_S
+        deadline = time.monotonic() + self._answer_s
         while True:
             event = self._next(deadline - time.monotonic())
             if event is None:
-                raise silent(self._client.endpoint, ANSWER_S)
+                raise silent(self._client.endpoint, self._answer_s)
             if not isinstance(event, e.StartupStageBegun | e.StartupStageEnded) or not self._is_its_own(event):
                 continue
             if isinstance(event, e.StartupStageEnded):

@@ -25,7 +25,7 @@ def command(address: Address, as_json: bool) -> None:
     from quarterdeck.ui.diagnosis import diagnose, show
 
     screen = standard_output()
-    with connect_blocking(kind="tool", name="diag", events=(), **address.options()) as client:
+    with connect_blocking(kind="tool", name="diag", events=(), **address.terms()) as client:
         diagnosis = diagnose(client)
     if as_json:
         import msgspec

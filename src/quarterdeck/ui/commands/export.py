@@ -49,10 +49,12 @@ def command(journal: str | None, run: str | None, output: str | None, data_dir: 
 
 
 def _write_whole(output: Path, export: Callable[[Callable[[bytes], object]], None]) -> None:
-    """Write beside the file, and put it in its place once it is whole."""
+    """Write beside the file, as private as the journal, and put it in its place once it is whole."""
     part = output.with_name(f"{output.name}.part")
+    part.unlink(missing_ok=True)  # of an export that was killed; what a stranger puts there meanwhile is not written to
+    file = os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600), "wb")
     try:
-        with part.open("wb") as file:
+        with file:
             export(file.write)
         os.replace(part, output)
     except BaseException:

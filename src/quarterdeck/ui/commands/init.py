@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -48,7 +49,8 @@ def command(source: Path | None, output: Path, force: bool) -> None:
     if output.exists() and not force:
         raise Failure(f"{output} is there already; write elsewhere (--output FILE), or over it (--force)")
     text = scratch_text() if source is None else convert(source, output)
-    with open(output, "w" if force else "x", encoding="utf-8", newline="\n") as stream:
+    # Whoever may write it says what is run: nobody else, whatever the umask.
+    with open(output, "w" if force else "x", encoding="utf-8", newline="\n", opener=_for_us_to_write) as stream:
         stream.write(text)
     count = text.count("\n[process.")
     screen = standard_output()
@@ -58,3 +60,7 @@ def command(source: Path | None, output: Path, force: bool) -> None:
             if Path(name).is_file():
                 screen.line(f"{name} is here: to convert it, quarterdeck init --from {name} --force")
     screen.line("next: look at it, then quarterdeck check and quarterdeck up")
+
+
+def _for_us_to_write(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o644)

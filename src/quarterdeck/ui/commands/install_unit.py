@@ -119,8 +119,9 @@ def _write(units: dict[Path, str], *, force: bool) -> None:
             raise Failure(f"{path} is there already; look at the new one (--print), write it over that (--force)")
     for path, text in units.items():
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
+            path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+            with open(path, "w", encoding="utf-8", opener=lambda path, flags: os.open(path, flags, 0o644)) as stream:
+                stream.write(text)  # whoever may write it says what is run: nobody else, whatever the umask
         except PermissionError:
             raise Failure(f"{path} cannot be written; do it as root (sudo), or for yourself (--user)") from None
 

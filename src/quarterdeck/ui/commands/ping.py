@@ -23,4 +23,4 @@ def command(address: Address, count: int, as_json: bool) -> None:
     """
     from quarterdeck.ui.pings import show_pings
 
-    show_pings(address.options(), count, as_json=as_json)
+    show_pings(address.terms(), count, as_json=as_json)

@@ -36,7 +36,7 @@ def command(address: Address, everything: bool, as_json: bool) -> None:
     from quarterdeck.ui.process_tree import process_tree
 
     screen = standard_output()
-    with connect_blocking(kind="tool", name="ps", events=(), **address.options()) as client:
+    with connect_blocking(kind="tool", name="ps", events=(), **address.terms()) as client:
         snapshot, launcher = client.get_snapshot(), client.launcher_pid
     rows = process_tree(snapshot, launcher, without=os.getpid())
     if not as_json:

@@ -29,7 +29,7 @@ def command(address: Address, topic: str, payload: str, kind: ProcessKind, name:
     value = _value(payload)
     from quarterdeck.client import connect_blocking
 
-    with connect_blocking(kind=kind, name=name, events=(), **address.options()) as client:
+    with connect_blocking(kind=kind, name=name, events=(), **address.terms()) as client:
         ack = client.publish(topic, value)
     standard_output().line(f"published at version {ack.version}")
 

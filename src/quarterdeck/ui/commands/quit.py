@@ -35,7 +35,7 @@ def command(address: Address, reason: QuitReason, wait_s: float) -> None:
     from quarterdeck.client import connect_blocking
 
     screen = standard_output()
-    with connect_blocking(kind="tool", name="quit", events=(), reconnect=False, **address.options()) as client:
+    with connect_blocking(kind="tool", name="quit", events=(), reconnect=False, **address.terms()) as client:
         who = f"launcher pid {client.launcher_pid}"
         has_ended = end_of(client.launcher_pid)  # asked for before it ends: its pid may be another's afterwards
         client.quit(reason)

@@ -44,7 +44,7 @@ def command(address: Address, lines: tuple[str, ...], kind: ProcessKind, name: s
     screen = standard_output()
     failed = False
     events = ("*",) if with_events else ()
-    with connect_blocking(kind=kind, name=name, events=events, reconnect=False, **address.options()) as client:
+    with connect_blocking(kind=kind, name=name, events=events, reconnect=False, **address.terms()) as client:
         for line in client.request_lines(_given(lines)):
             screen.raw(line.rstrip(b"\n"))
             failed = failed or is_error(line)

@@ -21,7 +21,7 @@ def command(address: Address, as_json: bool) -> None:
     from quarterdeck.client import connect_blocking
 
     screen = standard_output()
-    with connect_blocking(kind="tool", name="snapshot", events=(), **address.options()) as client:
+    with connect_blocking(kind="tool", name="snapshot", events=(), **address.terms()) as client:
         snapshot = client.get_snapshot()
     if as_json or not screen.is_terminal:
         import msgspec

@@ -78,7 +78,7 @@ def _connected(
 ) -> BlockingClient:
     from quarterdeck.client import Cursor, connect_blocking
 
-    options: dict[str, Any] = {"kind": "tool", "name": "watch", "slices": slices, **address.options()}
+    options: dict[str, Any] = {"kind": "tool", "name": "watch", "slices": slices, **address.terms()}
     if since is None or run is not None:
         cursor = None if since is None or run is None else Cursor(run, since)
         return connect_blocking(events=globs, since=cursor, **options)

@@ -25,7 +25,7 @@ def command(address: Address, as_json: bool, draws: bool) -> None:
     from quarterdeck.ui.reality import drift_by_label, show_windows, window_values
 
     screen = standard_output()
-    with connect_blocking(kind="tool", name="windows", events=(), **address.options()) as client:
+    with connect_blocking(kind="tool", name="windows", events=(), **address.terms()) as client:
         snapshot = client.get_snapshot()
         drift = drift_by_label(events_held(client))
     if as_json:
