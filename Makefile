@@ -69,7 +69,8 @@ fuzz: $(READY)  ## Fuzz wire and configuration (FUZZ_SECONDS=60 for each target;
 load: $(READY)  ## A launcher among 1 000 clients that misbehave (ARGS="--seconds 60 --clients 1000")
 	$(PY) -m bench.soak $(ARGS)
 
-bench: $(READY)  ## Measure, against peers where they are installed
+bench: $(READY)  ## Measure, beside the peers that are installed or that Debian installs (docs/speed.md)
+	@scripts/debian-tools bench
 	$(PY) bench/run.py $(ARGS)
 
 lock:  ## Write requirements.lock anew from pyproject.toml (ARGS=--upgrade for newer versions)

@@ -1,6 +1,6 @@
 /* The load generator: one workload against one server, one line of JSON with the figures.
  *
- *   loadgen WORKLOAD --proto qd|echo|redis|nats (--unix PATH | --tcp PORT) [options] [-- command to start]
+ *   loadgen WORKLOAD --proto qd|echo|redis|nats|mqtt|zmtp|dbus (--unix PATH | --tcp PORT) [options] [-- command to start]
  *
  *   w1    ping round trip, one at a time        --seconds, or --count; --idle N other connections; --change
  *   w2    pipelined requests                    --seconds, --clients, --window (in flight per client)
@@ -40,21 +40,21 @@ static int watch_all(struct conn *conns, int n)
 static int run_w1(const struct options *o)
 {
     const struct proto *p = o->proto;
-    if (o->change && !p->change)
+    if (o->change && !p->change.n)
         die("%s has no state-changing command here", p->name);
     open_conns(o, IDLER, o->idle);
     struct conn c = open_conn(p, &o->to, CALLER);
     fence(p, &c, 1);
     struct ring ring = make_ring(o->change ? p->change : p->ping, 256);
-    unsigned long lines = o->change ? (unsigned long)p->change_lines : 1;
-    int max = o->count ? o->count : 4000000, n = 0, warm_up = o->count ? 0 : 500;
+    unsigned long units = o->change ? (unsigned long)p->change_units : 1;
+    int max = o->count ? o->count : 4000000, n = 0, warm_up = o->count ? 0 : 100;
     double *times = malloc((size_t)max * sizeof *times);
     double cpu = cpu_s(), start = now_s(), end = start + o->seconds, before, after = start;
     while (n < max && (o->count || after < end)) {
-        c.lines = 0;
+        c.units = 0;
         before = now_s();
-        send_lines(&ring, &c, 1);
-        while (c.lines < lines)
+        send_commands(&ring, &c, 1);
+        while (c.units < units)
             receive(p, &c, scratch);
         after = now_s();
         if (warm_up)
@@ -78,12 +78,12 @@ static unsigned long refill(const struct options *o, const struct ring *ring, in
     int k = epoll_wait(epoll, ready, 64, -1);
     for (int i = 0; i < k; i++) {
         struct conn *c = ready[i].data.ptr;
-        unsigned long lines = receive(o->proto, c, scratch);
-        if (c->lines > c->sent)
+        unsigned long units = receive(o->proto, c, scratch);
+        if (c->units > c->sent)
             die("w2: more replies than requests");
         if (sending)
-            send_lines(ring, c, (unsigned)lines);
-        replies += lines;
+            send_commands(ring, c, (unsigned)units);
+        replies += units;
     }
     return replies;
 }
@@ -98,13 +98,13 @@ static int run_w2(const struct options *o)
     unsigned long replies = 0, waiting = 0;
     double cpu = cpu_s(), start = now_s(), end = start + o->seconds, elapsed;
     for (int i = 0; i < o->clients; i++)
-        send_lines(&ring, &conns[i], ring.window);
+        send_commands(&ring, &conns[i], ring.window);
     while (now_s() < end)
         replies += refill(o, &ring, epoll, 1);
     elapsed = now_s() - start;
     cpu = (cpu_s() - cpu) / elapsed;
     for (int i = 0; i < o->clients; i++)
-        waiting += conns[i].sent - conns[i].lines;
+        waiting += conns[i].sent - conns[i].units;
     while (waiting)
         waiting -= refill(o, &ring, epoll, 0);
     for (int i = 0; i < o->clients; i++)
@@ -117,7 +117,7 @@ static int run_w2(const struct options *o)
 
 /* --- W3: every reader gets every event --- */
 
-/* Wait until each reader has `target` lines; the writer's own replies are read and dropped. */
+/* Wait until each reader has `target` units; the writer's own replies are read and dropped. */
 static void deliver(const struct options *o, int epoll, const struct conn *writer, unsigned long target, unsigned nonce)
 {
     struct epoll_event ready[512];
@@ -127,10 +127,10 @@ static void deliver(const struct options *o, int epoll, const struct conn *write
         for (int i = 0; i < k; i++) {
             struct conn *c = ready[i].data.ptr;
             receive(o->proto, c, scratch);
-            if (c == writer || c->lines < target)
+            if (c == writer || c->units < target)
                 continue;
-            if (c->lines > target || !tail_has(c, o->proto->delivery, nonce))
-                die("w3: %lu lines where %lu were due: %.*s", c->lines, target, (int)c->tail_len, c->tail);
+            if (c->units > target || !tail_has(c, o->proto->delivery, nonce))
+                die("w3: %lu units where %lu were due: %.*s", c->units, target, (int)c->tail_len, c->tail);
             pending--;
         }
     }
@@ -146,8 +146,8 @@ static int run_w3(const struct options *o)
     struct ring ring = make_ring(p->publish, 256);
     double cpu = cpu_s(), start = now_s(), end = start + o->seconds, elapsed;
     while (now_s() < end) {
-        send_lines(&ring, writer, o->window);
-        deliver(o, epoll, writer, writer->sent * (unsigned long)p->delivery_lines, last_nonce(&ring, writer));
+        send_commands(&ring, writer, o->window);
+        deliver(o, epoll, writer, writer->sent * (unsigned long)p->delivery_units, last_nonce(&ring, writer));
     }
     elapsed = now_s() - start;
     result("{\"workload\":\"w3\",\"count\":%lu,\"per_s\":%.0f,\"readers\":%d,\"window\":%u,\"cpu\":%.3f}", writer->sent,
@@ -165,21 +165,21 @@ struct cycle {
 
 static void begin_cycle(const struct options *o, enum role role, int epoll, struct cycle *y)
 {
-    struct conn c = {.fd = connect_to(&o->to)};
+    struct conn c = dial(o->proto, &o->to, role);
     *y = (struct cycle){.fd = c.fd};
     watch(epoll, c.fd, y);
-    greet(o->proto, role, &c, next_pid());
+    say(&c, o->proto->hello[role], next_pid());
 }
 
 /* Has the text come? Keeps what may be the text's beginning for the next read. */
-static int scan(struct cycle *y, const char *text)
+static int scan(struct cycle *y, struct text text)
 {
     memcpy(scratch, y->tail, y->carry);
     ssize_t n = read(y->fd, scratch + y->carry, sizeof scratch - y->carry);
     if (n <= 0)
         die("w4: the server closed a connection before its greeting");
-    size_t have = y->carry + (size_t)n, keep = have < strlen(text) - 1 ? have : strlen(text) - 1;
-    int found = memmem(scratch, have, text, strlen(text)) != NULL;
+    size_t have = y->carry + (size_t)n, keep = have < text.n - 1 ? have : text.n - 1;
+    int found = holds(scratch, have, text);
     memcpy(y->tail, scratch + have - keep, keep);
     y->carry = keep;
     return found;
@@ -192,10 +192,10 @@ static int step_cycle(const struct options *o, enum role role, struct cycle *y)
     if (!y->leaving) {
         if (!scan(y, p->ready[role]))
             return 0;
-        if (!p->bye)
+        if (!p->bye.n)
             return 1;
         y->leaving = 1;
-        write_all(y->fd, p->bye, strlen(p->bye));
+        write_all(y->fd, p->bye.at, p->bye.n);
         return 0;
     }
     ssize_t n = read(y->fd, scratch, sizeof scratch);
@@ -245,10 +245,14 @@ static const struct workload {
 
 static const struct proto *find_proto(const char *name)
 {
+    static struct proto put_together;
     for (size_t i = 0; i < sizeof PROTOS / sizeof *PROTOS; i++)
         if (!strcmp(PROTOS[i].name, name))
             return &PROTOS[i];
-    die("no protocol %s", name);
+    put_together = dbus();
+    if (strcmp(put_together.name, name))
+        die("no protocol %s", name);
+    return &put_together;
 }
 
 static struct options read_options(int argc, char **argv)

@@ -13,12 +13,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from string import Template
 
 BENCH = Path(__file__).resolve().parent
+CONFIGURATIONS = BENCH / "configurations"
 SOURCES = BENCH.parent / "src"
 START_S_MAX = 15.0
 STOP_S_MAX = 5.0
@@ -49,60 +51,95 @@ class Peer:
 
 @dataclass(frozen=True)
 class Tools:
-    """What was found on this machine: compiled programs, programs by name, and the launcher's extra settings."""
+    """What was compiled for this run, and the launcher's extra settings. `sqlite`: None without SQLite's headers."""
 
     loadgen: Path
     limit: Path
+    sqlite: Path | None
     settings: tuple[str, ...]
+
+
+PROTOS = {
+    "redis": "redis",
+    "nats": "nats",
+    "mosquitto": "mqtt",
+    "dbus": "dbus",
+    "pyzmq": "zmtp",
+    "echo": "echo",
+    "limit": "echo",
+}
+"""The load generator's word for what a server speaks; all others speak the launcher's own protocol."""
+PROGRAMS = {
+    "redis": ("redis-server", "redis-cli"),
+    "nats": ("nats-server",),
+    "mosquitto": ("mosquitto",),
+    "dbus": ("dbus-daemon",),
+    "node": ("node",),
+}
+MODULES = {"echo": "uvloop", "pyzmq": "zmq"}
+JOURNAL = {"quarterdeck": "off", "journalled": "normal"}
 
 
 def compile_tools(folder: Path, settings: tuple[str, ...]) -> Tools:
     """Compile the C programs into a folder. Raises: CalledProcessError, FileNotFoundError without gcc."""
     for name in ("loadgen", "limit"):
         subprocess.run(["gcc", "-O2", "-o", folder / name, BENCH / f"{name}.c"], check=True)
-    return Tools(folder / "loadgen", folder / "limit", settings)
+    sqlite = folder / "sqlite_append"
+    compiling = ["gcc", "-O2", "-o", str(sqlite), str(BENCH / "sqlite_append.c"), "-lsqlite3"]
+    compiled = subprocess.run(compiling, capture_output=True, check=False).returncode == 0
+    return Tools(folder / "loadgen", folder / "limit", sqlite if compiled else None, settings)
 
 
-def missing(name: str) -> str | None:
+def missing(name: str, tools: Tools) -> str | None:
     """Why this peer cannot be measured here, or None."""
-    if name == "quarterdeck":
+    if name in JOURNAL:
         return _failure([sys.executable, "-m", "quarterdeck", "serve", "--help"])
-    if name == "echo":
-        return _failure([sys.executable, "-c", "import uvloop"])
-    program = {"redis": "redis-server", "nats": "nats-server", "node": "node"}.get(name)
-    return f"{program} is not installed" if program and not shutil.which(program) else None
+    if name in MODULES:
+        return _failure([sys.executable, "-c", f"import {MODULES[name]}"])
+    if name == "sqlite":
+        return None if tools.sqlite else "SQLite's headers are not installed (libsqlite3-dev)"
+    absent = [program for program in PROGRAMS.get(name, ()) if not _program(program)]
+    return f"{' and '.join(absent)} not installed" if absent else None
 
 
 def version(name: str) -> str:
     """What the program says of itself."""
+    zmq = "import zmq; print('pyzmq', zmq.__version__, 'on libzmq', zmq.zmq_version())"
     commands = {
-        "quarterdeck": [sys.executable, "-m", "quarterdeck", "--version"],
         "echo": [sys.executable, "-c", "import uvloop; print('uvloop', uvloop.__version__)"],
+        "pyzmq": [sys.executable, "-c", zmq],
         "redis": ["redis-server", "--version"],
         "nats": ["nats-server", "--version"],
+        "mosquitto": [_program("mosquitto") or "", "-h"],
+        "dbus": ["dbus-daemon", "--version"],
         "node": ["node", "--version"],
         "limit": ["gcc", "--version"],
+        "sqlite": [sys.executable, "-c", "import sqlite3; print('SQLite', sqlite3.sqlite_version)"],
     }
-    done = subprocess.run(commands[name], capture_output=True, text=True, env=environment(), check=False)
+    own = [sys.executable, "-m", "quarterdeck", "--version"]
+    done = subprocess.run(commands.get(name, own), capture_output=True, text=True, env=environment(), check=False)
     return (done.stdout.strip() or "unknown").splitlines()[0]
 
 
 def describe(name: str, folder: Path, tools: Tools) -> Peer:
     """The named peer, with everything that it keeps below `folder`, which is made."""
     folder.mkdir(mode=0o700, parents=True)
-    path = folder / "s.sock"
+    path, proto = folder / "s.sock", PROTOS.get(name, "qd")
     if name == "nats":
         port = _free_port()
-        return Peer(name, "nats", ("nats-server", "-a", "127.0.0.1", "-p", str(port)), None, port)
-    commands: dict[str, tuple[str, ...]] = {
-        "quarterdeck": _quarterdeck(folder, path, tools.settings),
-        "echo": (sys.executable, str(BENCH / "echo_uvloop.py"), str(path)),
-        "redis": _redis(folder, path),
-        "node": ("node", str(BENCH / "node_server.js"), str(path)),
-        "limit": (str(tools.limit), str(path)),
+        return Peer(name, proto, ("nats-server", "-c", _configured(folder, "nats.conf", port=str(port))), None, port)
+    at = {"folder": str(folder), "path": str(path)}
+    commands: dict[str, Callable[[], tuple[str, ...]]] = {
+        "redis": lambda: ("redis-server", _configured(folder, "redis.conf", **at)),
+        "mosquitto": lambda: (_program("mosquitto") or "", "-c", _configured(folder, "mosquitto.conf", **at)),
+        "dbus": lambda: ("dbus-daemon", "--nofork", f"--config-file={_configured(folder, 'dbus.conf', **at)}"),
+        "pyzmq": lambda: (sys.executable, str(BENCH / "zmq_server.py"), str(path)),
+        "node": lambda: ("node", str(BENCH / "node_server.js"), str(path)),
+        "echo": lambda: (sys.executable, str(BENCH / "echo_uvloop.py"), str(path)),
+        "limit": lambda: (str(tools.limit), str(path)),
     }
-    proto = {"quarterdeck": "qd", "node": "qd", "redis": "redis"}.get(name, "echo")
-    return Peer(name, proto, commands[name], path)
+    own = lambda: _quarterdeck(folder, path, (f"journal={JOURNAL[name]}", *tools.settings))  # noqa: E731  # as those above
+    return Peer(name, proto, commands.get(name, own)(), path)
 
 
 @contextmanager
@@ -147,9 +184,10 @@ def settle(pid: int) -> None:
 
 
 def environment() -> dict[str, str]:
-    """This process's environment, with this tree's sources first."""
+    """This process's environment with this tree's sources first, and compiled once as for any user."""
     paths = [str(SOURCES), os.environ.get("PYTHONPATH", "")]
-    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return kept | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
 def _quarterdeck(folder: Path, path: Path, settings: tuple[str, ...]) -> tuple[str, ...]:
@@ -158,9 +196,16 @@ def _quarterdeck(folder: Path, path: Path, settings: tuple[str, ...]) -> tuple[s
     return (*serve, *(word for pair in pairs for word in ("--set", pair)))
 
 
-def _redis(folder: Path, path: Path) -> tuple[str, ...]:
-    unsaved = ("--save", "", "--appendonly", "no", "--dir", str(folder))
-    return ("redis-server", "--port", "0", "--unixsocket", str(path), *unsaved)
+def _configured(where: Path, name: str, **values: str) -> str:
+    """A configuration of ours, with the server's own paths or port filled in, in the server's folder."""
+    text = (CONFIGURATIONS / name).read_text(encoding="utf-8")
+    (where / name).write_text(Template(text).substitute(values), encoding="utf-8")
+    return str(where / name)
+
+
+def _program(name: str) -> str | None:
+    """Where a program is: Debian keeps some servers where a user's PATH does not look."""
+    return shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin"]))
 
 
 def _failure(command: list[str]) -> str | None:

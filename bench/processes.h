@@ -69,9 +69,9 @@ static pid_t start_victim(const struct options *o)
     pid_t pid = fork();
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        struct conn c = {.fd = connect_to(&o->to)};
-        greet(o->proto, CALLER, &c, (unsigned)getpid());
-        await(&c, o->proto->ready[CALLER]);
+        struct conn c = dial(o->proto, &o->to, CALLER);
+        say(&c, o->proto->hello[CALLER], (unsigned)getpid());
+        await(o->proto, &c, o->proto->ready[CALLER]);
         write_all(pipe_fds[1], "!", 1);
         for (;;)
             pause();
@@ -86,16 +86,16 @@ static pid_t start_victim(const struct options *o)
 static int run_w5(const struct options *o)
 {
     const struct proto *p = o->proto;
-    if (!p->gone)
+    if (!p->gone.n)
         die("%s tells nobody of a client's end", p->name);
-    struct conn c = open_conn(p, &o->to, READER);
+    struct conn c = open_conn(p, &o->to, WATCHER);
     double *times = malloc((size_t)o->count * sizeof *times), cpu = cpu_s(), start = now_s();
     for (int i = 0; i < o->count; i++) {
         pid_t victim = start_victim(o);
         fence(p, &c, 1);
         double before = now_s();
         kill(victim, SIGKILL);
-        await(&c, p->gone);
+        await(p, &c, p->gone);
         times[i] = now_s() - before;
         waitpid(victim, NULL, 0);
     }
@@ -169,11 +169,12 @@ static int run_w8(const struct options *o)
     for (int i = 0; i < o->count; i++) {
         double before = now_s();
         pid_t pid = start_command(o->command);
-        struct conn c = {.fd = connect_patiently(o, pid)};
-        greet(p, CALLER, &c, next_pid());
-        await(&c, p->ready[CALLER]);
-        send_lines(&ring, &c, 1);
-        receive(p, &c, scratch);
+        struct conn c = begun(p, connect_patiently(o, pid));
+        say(&c, p->hello[CALLER], next_pid());
+        await(p, &c, p->ready[CALLER]);
+        send_commands(&ring, &c, 1);
+        while (!c.units)
+            receive(p, &c, scratch);
         times[i] = now_s() - before;
         close(c.fd);
         kill(pid, SIGTERM);

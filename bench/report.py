@@ -1,4 +1,4 @@
-"""What was measured, as tables: every figure by server, every ratio and every goal.
+"""What was measured, kept as JSON, and as tables: every figure by server, every ratio and every goal.
 
 Rules: a figure is the median of its rounds; a ratio is the median of the rounds' own ratios, so that what slowed a
 whole round cancels out; a figure whose load generator used more than 0.9 of a core is marked `(client-bound)`.
@@ -6,12 +6,13 @@ whole round cancels out; a figure whose load generator used more than 0.9 of a c
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from statistics import median
-from typing import Any
+from typing import Any, Self
 
-from bench.workloads import GOALS, LAUNCHER, PEERS, Figure, Goal, Workload
+from bench.workloads import GOALS, LAUNCHER, PEERS, WORKLOADS, Figure, Goal, Workload
 
 CLIENT_BOUND = 0.9
 
@@ -19,12 +20,50 @@ Round = dict[str, Any] | None
 
 
 @dataclass
+class Machine:
+    """Where, with what and how it was measured. `absent`: the servers that were not there, and why."""
+
+    date: str
+    cores: int
+    processor: str
+    system: str
+    python: str
+    rounds: int
+    seconds: float
+    settings: list[str]
+    versions: dict[str, str]
+    absent: dict[str, str]
+    took_s: int = 0
+
+
+@dataclass
 class Results:
     """Everything measured, by workload (its position in `workloads`) and server: one entry a round, None: failed."""
 
     workloads: list[Workload]
+    machine: Machine
     rounds: dict[tuple[int, str], list[Round]] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """What `to_json` wrote. Raises: ValueError or KeyError, if anything else did."""
+        kept = json.loads(text)
+        measured = {(row["figure"], row["peer"]): row["rounds"] for row in kept["figures"]}
+        keys = {figure for figure, _ in measured}
+        workloads = [workload for workload in WORKLOADS if workload.figures[0].key in keys]
+        positions = {workload.figures[0].key: position for position, workload in enumerate(workloads)}
+        rounds = {(positions[figure], peer): found for (figure, peer), found in measured.items()}
+        return cls(workloads, Machine(**kept["machine"]), rounds, kept["faults"])
+
+    def to_json(self) -> str:
+        rows = [
+            {"figure": self.workloads[position].figures[0].key, "peer": peer, "rounds": rounds}
+            for (position, peer), rounds in self.rounds.items()
+        ]
+        lines = ",\n  ".join(json.dumps(row) for row in rows)
+        machine, faults = json.dumps(asdict(self.machine), indent=1), json.dumps(self.faults)
+        return f'{{"machine": {machine},\n "faults": {faults},\n "figures": [\n  {lines}\n]}}\n'
 
     def values(self, key: str, peer: str) -> list[float | None]:
         """A figure of one server, by round."""
@@ -56,27 +95,41 @@ class Results:
         return None
 
 
-def render(results: Results, preface: list[str], journal: bool) -> str:
-    """The whole report as Markdown; `journal` chooses the goals that hold with the journal on."""
+def render(results: Results) -> str:
+    """The whole report as Markdown."""
     faults = [f"- {fault} ({times} x)" for fault, times in Counter(results.faults).items()]
     parts = [
-        ["# Figures", "", *preface],
+        ["# Figures", "", *preface(results.machine)],
         ["", "## Medians", "", *_medians(results)],
         ["", f"## The load generator's share of a core (above {CLIENT_BOUND} it is the limit)", "", *_shares(results)],
         ["", f"## {LAUNCHER} to each peer", "", *_ratios(results)],
-        ["", "## Goals", "", *_goals(results, journal)],
+        ["", "## Goals", "", *goals(results)],
         *([["", "## Faults", "", *faults]] if faults else []),
     ]
     return "\n".join(line for part in parts for line in part) + "\n"
 
 
+def preface(machine: Machine) -> list[str]:
+    """Where and how it was measured, as lines."""
+    settings = ", ".join(machine.settings) or "none"
+    rounds = f"Rounds: {machine.rounds}, of {machine.seconds} s a load, {machine.took_s} s in all."
+    return [
+        f"{machine.date}: {machine.cores} cores ({machine.processor}), {machine.system}, Python {machine.python}.",
+        f"{rounds} Further settings of the launchers: {settings}.",
+        "",
+        *(f"- {name}: {version}" for name, version in machine.versions.items()),
+        *(f"- {name}: **not measured**: {why}" for name, why in machine.absent.items()),
+    ]
+
+
 def _medians(results: Results) -> list[str]:
     peers = results.measured_peers()
-    rows = [[figure.words, *(_cell(results, figure, peer) for peer in peers)] for figure in results.figures()]
-    return _table(["figure", *peers], rows)
+    rows = [[figure.words, *(cell(results, figure, peer) for peer in peers)] for figure in results.figures()]
+    return table(["figure", *peers], rows)
 
 
-def _cell(results: Results, figure: Figure, peer: str) -> str:
+def cell(results: Results, figure: Figure, peer: str) -> str:
+    """The median of a server's rounds; "-" where it has no such notion or is absent."""
     values = results.values(figure.key, peer)
     good = [value for value in values if value is not None]
     if not good:
@@ -92,7 +145,7 @@ def _shares(results: Results) -> list[str]:
         [figure.words, *(f"{results.cpu(figure.key, p):.2f}" if results.values(figure.key, p) else "-" for p in peers)]
         for figure in loads
     ]
-    return _table(["figure", *peers], rows)
+    return table(["figure", *peers], rows)
 
 
 def _ratios(results: Results) -> list[str]:
@@ -103,17 +156,17 @@ def _ratios(results: Results) -> list[str]:
         if any(ratio is not None for ratio in ratios):
             better = "less" if figure.less_is_better else "more"
             rows.append([figure.words, better, *("-" if ratio is None else f"{ratio:.2f} x" for ratio in ratios)])
-    return _table(["figure", "better", *peers], rows) if rows else [f"{LAUNCHER} was not measured."]
+    return table(["figure", "better", *peers], rows) if rows else [f"{LAUNCHER} was not measured."]
 
 
-def _goals(results: Results, journal: bool) -> list[str]:
-    goals = [goal for goal in GOALS if goal.journal in {None, journal}]
-    rows = [row for goal in goals if (row := _goal(results, goal)) is not None]
-    return _table(["goal", "measured", ""], rows) if rows else ["None could be judged."]
+def goals(results: Results) -> list[str]:
+    """Every goal that could be judged, with what was measured."""
+    rows = [row for goal in GOALS if (row := _goal(results, goal)) is not None]
+    return table(["goal", "measured", ""], rows) if rows else ["None could be judged."]
 
 
 def _goal(results: Results, goal: Goal) -> list[str] | None:
-    own = results.values(goal.figure, LAUNCHER)
+    own = results.values(goal.figure, goal.server)
     of = goal.of or goal.figure
     reference = results.values(of, goal.peer) if goal.peer else [0.0] * len(own)
     shares = [
@@ -124,11 +177,12 @@ def _goal(results: Results, goal: Goal) -> list[str] | None:
     if not shares:
         return None
     met = median(shares) >= 1 if goal.at_least else median(shares) <= 1
-    ratio = _ratio(results, goal.figure, goal.peer, of)
+    ratio = _ratio(results, goal.figure, goal.peer, of, goal.server)
     figure = next(one for one in results.figures() if one.key == goal.figure)
     value = _number(median(one for one in own if one is not None), figure.digits)
     measured = value if ratio is None else f"{ratio:.2f} x ({value})"
-    return [f"{figure.words}: {_bound(goal)}", measured, "met" if met else "**missed**"]
+    missed = "not met (a wish)" if goal.stretch else "**not met**"
+    return [f"{goal.server}, {figure.words}: {_bound(goal)}", measured, "met" if met else missed]
 
 
 def _bound(goal: Goal) -> str:
@@ -139,8 +193,8 @@ def _bound(goal: Goal) -> str:
     return f"at {'least' if goal.at_least else 'most'} {limit}{note}"
 
 
-def _ratio(results: Results, key: str, peer: str, peer_key: str) -> float | None:
-    pairs = zip(results.values(key, LAUNCHER), results.values(peer_key, peer), strict=False)
+def _ratio(results: Results, key: str, peer: str, peer_key: str, server: str = LAUNCHER) -> float | None:
+    pairs = zip(results.values(key, server), results.values(peer_key, peer), strict=False)
     ratios = [own / other for own, other in pairs if own is not None and other]
     return median(ratios) if ratios else None
 
@@ -149,7 +203,7 @@ def _number(value: float, digits: int) -> str:
     return f"{value:,.{digits}f}".replace(",", " ")
 
 
-def _table(head: list[str], rows: list[list[str]]) -> list[str]:
+def table(head: list[str], rows: list[list[str]]) -> list[str]:
     widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
     return [_row(head, widths), "|" + "|".join("-" * (width + 2) for width in widths) + "|"] + [
         _row(row, widths) for row in rows

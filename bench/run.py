@@ -1,7 +1,6 @@
 """Measure the launcher and its peers, interleaved, and print figures, ratios and goals.
 
-    python bench/run.py [--only w1,w3] [--rounds 5] [--quick] [--seconds 0.5] [--set KEY=VALUE] [--journal]
-                         [--name latest]
+    python bench/run.py [--only w1,w3] [--rounds 5] [--quick] [--seconds 0.25] [--set KEY=VALUE] [--name latest]
 
 Rules: the interpreter that runs this also runs the launcher. All servers run from the start to the end; in each round
 each workload visits every server in turn, in an order that moves on by one each round, so that what else the machine
@@ -25,13 +24,19 @@ from pathlib import Path
 from typing import Any
 
 if __package__ in {None, ""}:  # run as a script: the folder above is not searched yet
-    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+    sys.path[:1] = [str(Path(__file__).resolve().parent.parent / folder) for folder in ("", "src")]
 
 from bench import peers
-from bench.report import Results, Round, render
+from bench.journal import GROUP, appended_by_c, reduced_and_journalled
+from bench.report import Machine, Results, Round, render
 from bench.workloads import LAUNCHER, PEERS, SERVERS, WORKLOADS, Workload
 
 RUN_S_MAX = 150
+NODE_PING = """
+    const socket = require('net').connect(process.argv[1])
+    socket.write('{"cmd":"register","kind":"tool","pid":1,"subscribe":{}}\\n{"cmd":"ping","nonce":1}\\n')
+    socket.on('data', text => { if (text.includes('pong')) process.exit() })
+"""
 
 
 @dataclass
@@ -54,41 +59,48 @@ class Scene:
 
 def main() -> int:
     """Measure, write the report, print it; 1 if anything failed."""
-    options = _options()
+    options = read_options()
     _raise_file_limit()
     workloads = [one for one in WORKLOADS if not options.only or one.group in options.only.split(",")]
-    results = Results(workloads)
-    absent = {name: why for name in PEERS if (why := peers.missing(name)) is not None}
-    with tempfile.TemporaryDirectory(prefix="qdb-") as folder, ExitStack() as stack:
-        tools = peers.compile_tools(Path(folder), tuple(options.set))
-        cpu = max(os.sched_getaffinity(0))
-        scene = Scene(Path(folder), tools, options.seconds, options.quick, cpu)
+    with tempfile.TemporaryDirectory(prefix="qdb-") as folder:
+        results = measure(Path(folder), workloads, options)
+    text = render(results)
+    _write(options.name, text, results)
+    print(text)
+    return 1 if results.faults else 0
+
+
+def measure(folder: Path, workloads: list[Workload], options: argparse.Namespace) -> Results:
+    """Every workload against every server that there is. Raises: CalledProcessError, FileNotFoundError without gcc."""
+    tools = peers.compile_tools(folder, tuple(options.set))
+    absent = {name: why for name in PEERS if (why := peers.missing(name, tools)) is not None}
+    results = Results(workloads, _machine(options, absent))
+    scene = Scene(folder, tools, options.seconds, options.quick, max(os.sched_getaffinity(0)))
+    with ExitStack() as stack:
         for name in SERVERS:
             if name not in absent and (fault := _start(scene, stack, name)) is not None:
                 absent[name] = fault
                 results.faults.append(fault)
         began = time.monotonic()
         _measure(scene, results, options.rounds, absent)
-        took = time.monotonic() - began
-    text = render(results, _preface(options, absent, took), options.journal)
-    _write(options.name, text, results)
-    print(text)
-    return 1 if results.faults else 0
+        results.machine.took_s = round(time.monotonic() - began)
+    return results
 
 
-def _options() -> argparse.Namespace:
+def read_options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Measure the launcher and its peers in the same run.")
-    parser.add_argument("--only", default="", help="groups, by comma: w1 w2 w3 w4 w5 w6 w8 idle")
+    parser.add_argument("--only", default="", help="groups, by comma: w1 w2 w3 w4 w5 w6 w7 w8 idle")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=0.5, help="of each load, in each round")
-    parser.add_argument("--quick", action="store_true", help="one short round: shows that it works, measures nothing")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the launcher")
-    parser.add_argument("--journal", action="store_true", help="judge by the goals for a launcher with its journal on")
+    parser.add_argument("--seconds", type=float, default=0.25, help="of each load, in each round")
+    parser.add_argument(
+        "--quick", action="store_true", help="one round, short and small: shows that it works, measures nothing"
+    )
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of both launchers")
     parser.add_argument("--name", help="of the files below bench/results (default: latest, or quick)")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     options.name = options.name or ("quick" if options.quick else "latest")
     if options.quick:
-        options.rounds, options.seconds = 1, 0.1
+        options.rounds, options.seconds = 1, 0.05
     return options
 
 
@@ -120,9 +132,9 @@ def _measure(scene: Scene, results: Results, rounds: int, absent: dict[str, str]
 
 
 def _measure_one(scene: Scene, results: Results, workload: Workload, name: str) -> Round:
-    act = {"load": _load, "memory": _memory, "start": _start_up, "command": _command, "idle": _idle}[workload.kind]
+    acts = {"load": _load, "memory": _memory, "start": _start_up, "command": _command, "journal": _keep, "idle": _idle}
     try:
-        return act(scene, workload, name)
+        return acts[workload.kind](scene, workload, name)
     except (peers.PeerFailed, subprocess.TimeoutExpired, OSError, ValueError) as error:
         results.faults.append(f"{workload.figures[0].key}, {name}: {error}")
         return None
@@ -131,7 +143,9 @@ def _measure_one(scene: Scene, results: Results, workload: Workload, name: str) 
 def _load(scene: Scene, workload: Workload, name: str) -> dict[str, Any]:
     peer, process = _server(scene, name)
     amount = ["--count", str(_count(scene, workload))] if workload.count else ["--seconds", str(scene.seconds)]
-    words = [*workload.words, *peer.reach, *amount]
+    if scene.quick and workload.pinned:
+        amount = ["--count", "50"]  # a busy machine may not answer one ping in so short a time
+    words = [*_sized(scene, workload), *peer.reach, *amount]
     if not workload.pinned:
         return _settled(process.pid, _generate(scene, words))
     everywhere = os.sched_getaffinity(0)
@@ -151,7 +165,7 @@ def _settled(pid: int, printed: dict[str, Any]) -> dict[str, Any]:
 def _memory(scene: Scene, workload: Workload, name: str) -> dict[str, Any]:
     peer = peers.describe(name, scene.new_folder(), scene.tools)
     with peers.running(peer, scene.folder / f"{name}-fresh.log") as process:
-        return _generate(scene, [*workload.words, *peer.reach, "--server-pid", str(process.pid)])
+        return _generate(scene, [*_sized(scene, workload), *peer.reach, "--server-pid", str(process.pid)])
 
 
 def _start_up(scene: Scene, workload: Workload, name: str) -> dict[str, Any]:
@@ -165,9 +179,22 @@ def _command(scene: Scene, workload: Workload, name: str) -> dict[str, Any]:
     commands = {
         LAUNCHER: [sys.executable, "-m", "quarterdeck", "ping"],
         "redis": ["redis-cli", "-s", path, "ping"],
+        "node": ["node", "-e", NODE_PING, path],
     }
     words = [*workload.words, "--count", str(_count(scene, workload)), "--", *commands[name]]
     return _generate(scene, words, {"QUARTERDECK_ENDPOINT": path})
+
+
+def _keep(scene: Scene, workload: Workload, name: str) -> dict[str, Any]:
+    """Keep events on a real disk: what is temporary may be memory."""
+    events = 10 * GROUP if scene.quick else workload.count
+    with tempfile.TemporaryDirectory(dir=peers.BENCH, prefix="journal-") as folder:
+        path = Path(folder) / "journal.sqlite3"
+        if scene.tools.sqlite is None or name == LAUNCHER:
+            per_s = reduced_and_journalled("full", GROUP)(path, events)
+        else:
+            per_s = appended_by_c(scene.tools.sqlite)(path, events)
+    return {"workload": "w7", "per_s": per_s}
 
 
 def _idle(scene: Scene, workload: Workload, name: str) -> dict[str, Any]:
@@ -187,14 +214,23 @@ def _server(scene: Scene, name: str) -> tuple[peers.Peer, subprocess.Popen[bytes
 
 
 def _count(scene: Scene, workload: Workload) -> int:
-    return 2 if scene.quick else workload.count
+    return 1 if scene.quick else workload.count
+
+
+def _sized(scene: Scene, workload: Workload) -> list[str]:
+    """The workload's words, with every size in them a twentieth where it is only to be shown that it works."""
+    if not scene.quick:
+        return list(workload.words)
+    return [str(max(1, int(word) // 20)) if word.isdigit() else word for word in workload.words]
 
 
 def _generate(scene: Scene, words: list[str], variables: dict[str, str] | None = None) -> dict[str, Any]:
     """Run the load generator. Raises: PeerFailed with the end of what was written to standard error."""
     command = [str(scene.tools.loadgen), *words]
     env = peers.environment() | (variables or {})
-    done = subprocess.run(command, capture_output=True, text=True, timeout=RUN_S_MAX, env=env, check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, errors="replace", timeout=RUN_S_MAX, env=env, check=False
+    )
     if done.returncode != 0:
         said = done.stderr.strip() or f"the load generator ended with {done.returncode}"
         raise peers.PeerFailed("; ".join(said.splitlines()[-2:])[-400:])
@@ -202,27 +238,32 @@ def _generate(scene: Scene, words: list[str], variables: dict[str, str] | None =
     return printed
 
 
-def _preface(options: argparse.Namespace, absent: dict[str, str], took: float) -> list[str]:
-    settings = ", ".join(options.set) or "defaults"
-    lines = [
-        f"{os.cpu_count()} cores, {platform.system()} {platform.release()}, Python {platform.python_version()}.",
-        f"Rounds: {options.rounds} of {options.seconds} s a load, {took:.0f} s in all. Launcher settings: {settings}.",
-        "",
-    ]
-    lines += [f"- {name}: {peers.version(name)}" for name in PEERS if name not in absent]
-    return lines + [f"- {name}: not measured: {why}" for name, why in absent.items()]
+def _machine(options: argparse.Namespace, absent: dict[str, str]) -> Machine:
+    return Machine(
+        date=time.strftime("%Y-%m-%d", time.gmtime()),
+        cores=os.cpu_count() or 1,
+        processor=_processor(),
+        system=f"{platform.system()} {platform.release()}",
+        python=platform.python_version(),
+        rounds=options.rounds,
+        seconds=options.seconds,
+        settings=list(options.set),
+        versions={name: peers.version(name) for name in PEERS if name not in absent},
+        absent=absent,
+    )
+
+
+def _processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return named[0] if named else platform.machine()
 
 
 def _write(name: str, text: str, results: Results) -> None:
     folder = peers.BENCH / "results"
     folder.mkdir(exist_ok=True)
     (folder / f"{name}.md").write_text(text, encoding="utf-8")
-    rows = [
-        {"workload": " ".join(results.workloads[position].words), "peer": peer, "rounds": rounds}
-        for (position, peer), rounds in results.rounds.items()
-    ]
-    printed = json.dumps({"figures": rows, "faults": results.faults}, indent=1)
-    (folder / f"{name}.json").write_text(printed + "\n", encoding="utf-8")
+    (folder / f"{name}.json").write_text(results.to_json(), encoding="utf-8")
 
 
 if __name__ == "__main__":

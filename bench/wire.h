@@ -1,4 +1,4 @@
-/* Sockets, clocks and the words of each protocol that the load generator speaks.
+/* Sockets, clocks and counting.
  *
  * Rules: every socket is blocking and is read once per readiness, so no read ever waits; bursts are kept far below
  * a socket's buffer by their window, so no write ever waits for long. A fault of any kind ends the program with a
@@ -8,6 +8,7 @@
 #define WIRE_H
 
 #define _GNU_SOURCE
+#include "protocols.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -23,68 +24,19 @@
 #include <unistd.h>
 
 #define READ_BYTES (256 * 1024)
-#define TAIL_BYTES 192 /* longer than any line whose content is checked */
-#define LINE_BYTES 512
-#define FIRST_NONCE 1000u /* four digits, always: every line of a ring has the same length */
-
-enum role { CALLER, READER, WRITER, IDLER };
-
-/* One protocol's words. A text with %u takes a number: for `hello` the connection's made-up pid, else a nonce. */
-struct proto {
-    const char *name;
-    const char *hello[4]; /* by role: what a new connection sends */
-    const char *ready[4]; /* by role: the text whose arrival ends the greeting */
-    const char *fence, *fenced; /* asks for, and shows, that nothing older is still to come; NULL: not needed */
-    const char *ping, *pong;
-    const char *change, *changed; /* a command that changes state, and its answer; NULL: none */
-    int change_lines;
-    const char *publish, *delivery;
-    int delivery_lines; /* newlines in one delivery */
-    const char *bye;    /* the word of leaving; the server then closes. NULL: the client closes */
-    const char *gone;   /* what a reader is told when another client died; NULL: nothing */
-    const char *probe, *probe_answer; /* asked by the server at any time, and answered */
-};
-
-#define QD(more) "{\"cmd\":\"register\",\"kind\":\"tool\",\"pid\":%u,\"version\":\"bench\"" more "}\n"
-#define QD_QUIET QD(",\"subscribe\":{\"events\":[\"none*\"]}")
-#define NATS_HELLO "CONNECT {\"verbose\":false,\"pedantic\":false}\r\n"
-
-static const struct proto PROTOS[] = {
-    {.name = "qd",
-     .hello = {QD(""), QD(""), QD_QUIET, QD_QUIET},
-     .ready = {"\"event\":\"registered\"", "\"event\":\"registered\"", "\"event\":\"subscribed\"", "\"event\":\"subscribed\""},
-     .fence = "{\"cmd\":\"ping\",\"nonce\":7}\n", .fenced = "\"event\":\"pong\"",
-     .ping = "{\"cmd\":\"ping\",\"nonce\":%u}\n", .pong = "\"nonce\":%u",
-     .change = "{\"cmd\":\"publish\",\"topic\":\"t\",\"payload\":%u,\"id\":1}\n", .changed = "\"event\":\"ack\"",
-     .change_lines = 2,
-     .publish = "{\"cmd\":\"publish\",\"topic\":\"t\",\"payload\":%u}\n", .delivery = "\"payload\":%u", .delivery_lines = 1,
-     .bye = "{\"cmd\":\"goodbye\"}\n", .gone = "\"event\":\"process_exited\""},
-    {.name = "echo", /* the C limit speaks it too, and alone knows the words of readers and writers */
-     .hello = {"hello\n", "sub\n", "pub\n", "hello\n"},
-     .ready = {"hello\n", "sub\n", "pub\n", "hello\n"},
-     .ping = "{\"cmd\":\"ping\",\"nonce\":%u}\n", .pong = "\"nonce\":%u",
-     .publish = "{\"event\":\"published\",\"topic\":\"t\",\"payload\":%u,\"client_id\":1,\"version\":1234567}\n",
-     .delivery = "\"payload\":%u", .delivery_lines = 1, .gone = "gone\n"},
-    {.name = "redis",
-     .hello = {"PING\r\n", "SUBSCRIBE t\r\n", "PING\r\n", "PING\r\n"},
-     .ready = {"+PONG\r\n", "\r\n:1\r\n", "+PONG\r\n", "+PONG\r\n"},
-     .ping = "*1\r\n$4\r\nPING\r\n", .pong = "+PONG",
-     .publish = "*3\r\n$7\r\nPUBLISH\r\n$1\r\nt\r\n$4\r\n%u\r\n", .delivery = "\r\n%u\r\n", .delivery_lines = 7,
-     .bye = "QUIT\r\n"},
-    {.name = "nats",
-     .hello = {NATS_HELLO "PING\r\n", NATS_HELLO "SUB t 1\r\nPING\r\n", NATS_HELLO "PING\r\n", NATS_HELLO "PING\r\n"},
-     .ready = {"PONG\r\n", "PONG\r\n", "PONG\r\n", "PONG\r\n"},
-     .ping = "PING\r\n", .pong = "PONG",
-     .publish = "PUB t 4\r\n%u\r\n", .delivery = "\r\n%u\r\n", .delivery_lines = 2,
-     .probe = "PING\r\n", .probe_answer = "PONG\r\n"},
-};
+#define TAIL_BYTES 256 /* longer than any unit whose content is checked */
+#define FIRST_NONCE 1000u /* four digits, always */
 
 struct conn {
     int fd;
-    unsigned long lines;   /* newlines received since the greeting */
-    unsigned long sent;    /* commands sent since the greeting */
+    unsigned long units; /* received since the greeting */
+    unsigned long sent;  /* commands sent since the greeting */
     size_t tail_len;
     char tail[TAIL_BYTES]; /* the last bytes received, to check what came last */
+    int framed;            /* of a binary protocol: the preamble is over */
+    size_t due;            /* bytes still to come of the frame, or the preamble, that has begun */
+    size_t head_len;       /* of a frame whose length is not known yet */
+    char head[FRAME_HEAD_BYTES];
 };
 
 /* Where the server listens: a Unix path, or a port of the loopback. */
@@ -199,24 +151,68 @@ static void keep_tail(struct conn *c, const char *p, size_t n)
     c->tail_len = keep + n;
 }
 
-/* Read once, count the lines, answer a server's own probe (which is not counted). Ends the program at end of file. */
+/* Frames that end among n bytes. Most begin and end in one read; the head of one that does not is gathered by byte. */
+static unsigned long count_frames(const struct proto *p, struct conn *c, const char *bytes, size_t n)
+{
+    unsigned long frames = 0;
+    while (n) {
+        if (!c->due && !c->head_len)
+            c->due = p->frame(bytes, n);
+        if (!c->due) {
+            c->head[c->head_len++] = *bytes++;
+            n--;
+            size_t length = p->frame(c->head, c->head_len);
+            if (!length)
+                continue;
+            c->due = length - c->head_len;
+            c->head_len = 0;
+        }
+        size_t taken = n < c->due ? n : c->due;
+        c->due -= taken;
+        bytes += taken;
+        n -= taken;
+        if (!c->due) {
+            frames += (unsigned long)c->framed;
+            c->framed = 1;
+        }
+    }
+    return frames;
+}
+
+static unsigned long count_units(const struct proto *p, struct conn *c, const char *bytes, size_t n)
+{
+    return p->frame ? count_frames(p, c, bytes, n) : count_lines(bytes, n);
+}
+
+/* Is no unit under way? */
+static int is_whole(const struct proto *p, const struct conn *c)
+{
+    return p->frame ? !c->due && !c->head_len : c->tail_len && c->tail[c->tail_len - 1] == '\n';
+}
+
+static int holds(const char *bytes, size_t n, struct text text)
+{
+    return memmem(bytes, n, text.at, text.n) != NULL;
+}
+
+/* Read once, count the units, answer a server's own probe (which is not counted). Ends the program at end of file. */
 static unsigned long receive(const struct proto *p, struct conn *c, char *buf)
 {
     ssize_t n = read(c->fd, buf, READ_BYTES);
     if (n <= 0)
         die("%s: the server closed a connection after: %.*s", p->name, (int)c->tail_len, c->tail);
-    unsigned long lines = count_lines(buf, (size_t)n);
-    if (p->probe && memmem(buf, (size_t)n, p->probe, strlen(p->probe))) {
-        write_all(c->fd, p->probe_answer, strlen(p->probe_answer));
-        lines--;
+    unsigned long units = count_units(p, c, buf, (size_t)n);
+    if (p->probe.n && holds(buf, (size_t)n, p->probe)) {
+        write_all(c->fd, p->probe_answer.at, p->probe_answer.n);
+        units--;
     }
     keep_tail(c, buf, (size_t)n);
-    c->lines += lines;
-    return lines;
+    c->units += units;
+    return units;
 }
 
-/* Read until `text` has come and the last line is whole. Text may span reads as far as the tail reaches. */
-static void await(struct conn *c, const char *text)
+/* Read until `text` has come and its unit is whole. Text may span reads as far as the tail reaches. */
+static void await(const struct proto *p, struct conn *c, struct text text)
 {
     char buf[65536];
     int found = 0;
@@ -225,72 +221,102 @@ static void await(struct conn *c, const char *text)
         memcpy(buf, c->tail + c->tail_len - carry, carry);
         ssize_t n = read(c->fd, buf + carry, sizeof buf - carry);
         if (n <= 0)
-            die("no %s, but end of file after: %.*s", text, (int)c->tail_len, c->tail);
-        found = found || memmem(buf, carry + (size_t)n, text, strlen(text)) != NULL;
+            die("%s: no %.*s, but end of file after: %.*s", p->name, (int)text.n, text.at, (int)c->tail_len, c->tail);
+        count_units(p, c, buf + carry, (size_t)n);
+        found = found || holds(buf, carry + (size_t)n, text);
         keep_tail(c, buf + carry, (size_t)n);
-    } while (!found || c->tail[c->tail_len - 1] != '\n');
+    } while (!found || !is_whole(p, c));
     c->tail_len = 0;
 }
 
-/* Does the last that came hold `format` with this nonce? */
-static int tail_has(const struct conn *c, const char *format, unsigned nonce)
+/* Does the last that came hold this text with this nonce? */
+static int tail_has(const struct conn *c, struct text text, unsigned nonce)
 {
-    char mark[64];
-    int n = snprintf(mark, sizeof mark, format, nonce);
-    return memmem(c->tail, c->tail_len, mark, (size_t)n) != NULL;
+    char mark[TEXT_BYTES];
+    return memmem(c->tail, c->tail_len, mark, render(mark, text, nonce)) != NULL;
 }
 
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-/* A pid that no process has and no other connection of this machine claimed: above every pid_max. */
+/* A pid of ten digits that no process has and no other connection of this machine claimed: above every pid_max. */
 static unsigned next_pid(void)
 {
     static unsigned counter;
-    return 10000000u + (unsigned)(getpid() % 4000) * 1000000u + counter++ % 1000000u;
+    return 1000000000u + (unsigned)(getpid() % 3000) * 1000000u + counter++ % 1000000u;
 }
 
-static void greet(const struct proto *p, enum role role, const struct conn *c, unsigned pid)
+static struct text by_role(const struct text texts[ROLES], enum role role)
 {
-    char line[LINE_BYTES];
-    int n = snprintf(line, sizeof line, p->hello[role], pid);
-    write_all(c->fd, line, (size_t)n);
+    return role == WATCHER && !texts[WATCHER].n ? texts[READER] : texts[role];
+}
+
+static int is_reader(enum role role)
+{
+    return role == READER || role == WATCHER;
+}
+
+static void say(const struct conn *c, struct text text, unsigned number)
+{
+    char said[TEXT_BYTES];
+    write_all(c->fd, said, render(said, text, number));
+}
+
+/* A connection on which nothing was said yet. */
+static struct conn begun(const struct proto *p, int fd)
+{
+    return (struct conn){.fd = fd, .due = p->preamble_bytes, .framed = !p->preamble_bytes};
+}
+
+/* A new connection to where the server listens for this role. */
+static struct conn dial(const struct proto *p, const struct address *to, enum role role)
+{
+    char path[sizeof((struct sockaddr_un *)0)->sun_path];
+    struct address at = *to;
+    if (p->reader_path && is_reader(role)) {
+        snprintf(path, sizeof path, "%s%s", to->path, p->reader_path);
+        at.path = path;
+    }
+    return begun(p, connect_to(&at));
 }
 
 static struct conn open_conn(const struct proto *p, const struct address *to, enum role role)
 {
-    struct conn c = {.fd = connect_to(to)};
-    greet(p, role, &c, next_pid());
-    await(&c, p->ready[role]);
+    struct conn c = dial(p, to, role);
+    unsigned pid = next_pid();
+    say(&c, by_role(p->hello, role), pid);
+    await(p, &c, by_role(p->ready, role));
+    if (p->subscribe.n && is_reader(role)) {
+        say(&c, p->subscribe, pid);
+        await(p, &c, p->subscribed);
+    }
     return c;
 }
 
 /* After this, nothing that happened before is still to come on these connections. */
 static void fence(const struct proto *p, struct conn *conns, int n)
 {
-    for (int i = 0; p->fence && i < n; i++) {
-        write_all(conns[i].fd, p->fence, strlen(p->fence));
-        await(&conns[i], p->fenced);
+    for (int i = 0; p->fence.n && i < n; i++) {
+        write_all(conns[i].fd, p->fence.at, p->fence.n);
+        await(p, &conns[i], p->fenced);
     }
 }
 
-/* `window` lines made of one format, twice over, so that any run of up to `window` of them is one piece of memory. */
+/* `window` commands made of one text, twice over, so that any run of up to `window` of them is one piece of memory. */
 struct ring {
     char *bytes;
-    size_t line_bytes;
+    size_t command_bytes;
     unsigned window;
 };
 
-static struct ring make_ring(const char *format, unsigned window)
+static struct ring make_ring(struct text text, unsigned window)
 {
-    struct ring r = {.window = window, .line_bytes = (size_t)snprintf(NULL, 0, format, FIRST_NONCE)};
-    r.bytes = malloc(2 * window * r.line_bytes + 1);
+    struct ring r = {.window = window, .command_bytes = text.n, .bytes = malloc(2 * window * text.n)};
     for (unsigned i = 0; i < 2 * window; i++)
-        snprintf(r.bytes + i * r.line_bytes, r.line_bytes + 1, format, FIRST_NONCE + i % window);
+        render(r.bytes + i * text.n, text, FIRST_NONCE + i % window);
     return r;
 }
 
-static void send_lines(const struct ring *r, struct conn *c, unsigned n)
+static void send_commands(const struct ring *r, struct conn *c, unsigned n)
 {
-    write_all(c->fd, r->bytes + c->sent % r->window * r->line_bytes, n * r->line_bytes);
+    write_all(c->fd, r->bytes + c->sent % r->window * r->command_bytes, n * r->command_bytes);
     c->sent += n;
 }
 
