@@ -1,4 +1,4 @@
-"""The figures as a picture: one panel a workload, one bar a server, longer is more.
+"""The figures as a picture: one panel a workload, one bar a server.
 
 Rules: plain SVG without a script or a font of its own, legible on a light and on a dark page; the launcher's bars stand
 out by colour; every bar bears its figure, so that the scale, which begins at zero, needs no axis.
@@ -56,7 +56,9 @@ def draw(results: Results) -> str:
 def _panel(results: Results, key: str) -> list[str]:
     medians = {peer: _median(results, key, peer) for peer in SERVERS if peer not in UNCOMPARED.get(key, ())}
     most = max((value for value in medians.values() if value is not None), default=0.0) or 1.0
-    parts = [f'<text class="title" x="{NAME}" y="18">{escape(PANELS[key])}</text>']
+    figure = next(one for one in results.figures() if one.key == key)
+    title = PANELS[key] + (": less is better" if figure.less_is_better else "")
+    parts = [f'<text class="title" x="{NAME}" y="18">{escape(title)}</text>']
     for number, (peer, value) in enumerate(medians.items()):
         y = HEAD + ROW * number
         parts.append(f'<text class="name" x="{NAME - 6}" y="{y + 11}">{escape(peer)}</text>')

@@ -33,6 +33,7 @@ class Machine:
     settings: list[str]
     versions: dict[str, str]
     absent: dict[str, str]
+    load: float  # processes that wanted a core, on average, when the run began
     took_s: int = 0
 
 
@@ -116,6 +117,7 @@ def preface(machine: Machine) -> list[str]:
     return [
         f"{machine.date}: {machine.cores} cores ({machine.processor}), {machine.system}, Python {machine.python}.",
         f"{rounds} Further settings of the launchers: {settings}.",
+        f"Processes that wanted a core when it began: {machine.load:.1f} on average.",
         "",
         *(f"- {name}: {version}" for name, version in machine.versions.items()),
         *(f"- {name}: **not measured**: {why}" for name, why in machine.absent.items()),

@@ -1,6 +1,6 @@
 """Measure the launcher and its peers, interleaved, and print figures, ratios and goals.
 
-    python bench/run.py [--only w1,w3] [--rounds 5] [--quick] [--seconds 0.25] [--set KEY=VALUE] [--name latest]
+    python bench/run.py [--only w1,w3] [--rounds 5] [--quick] [--seconds 0.2] [--set KEY=VALUE] [--name latest]
 
 Rules: the interpreter that runs this also runs the launcher. All servers run from the start to the end; in each round
 each workload visits every server in turn, in an order that moves on by one each round, so that what else the machine
@@ -91,7 +91,7 @@ def read_options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Measure the launcher and its peers in the same run.")
     parser.add_argument("--only", default="", help="groups, by comma: w1 w2 w3 w4 w5 w6 w7 w8 idle")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=0.25, help="of each load, in each round")
+    parser.add_argument("--seconds", type=float, default=0.2, help="of each load, in each round")
     parser.add_argument(
         "--quick", action="store_true", help="one round, short and small: shows that it works, measures nothing"
     )
@@ -250,6 +250,7 @@ def _machine(options: argparse.Namespace, absent: dict[str, str]) -> Machine:
         settings=list(options.set),
         versions={name: peers.version(name) for name in PEERS if name not in absent},
         absent=absent,
+        load=os.getloadavg()[0],
     )
 
 
