@@ -94,6 +94,25 @@ def test_what_a_slice_refuses_changes_nothing_and_says_why() -> None:
     assert world.step.faults == ()
 
 
+def test_what_a_refusal_tells_is_kept_and_the_command_is_refused() -> None:
+    world = World()
+    version = world.state.version
+    assert world.feed(Do(how="refused")) == [Did("tried", version=version + 1)]
+    assert world.refused() == ("conflict", "no, but noted")
+    assert (world.state.slices["bad"], world.state.version) == (Count(1), version + 1)
+    assert world.step.faults == ()
+
+
+def test_a_refusal_that_tells_too_much_is_refused_for_that_and_one_that_breaks_down_is_answered_internal() -> None:
+    world = World()
+    before = world.view()
+    assert world.feed(Do(how="refused long")) == []
+    assert world.refused() == ("limit_reached", "limits.slice_event_bytes is 65536, and an event has 70053")
+    assert world.feed(Do(how="refused fold")) == []
+    assert [fault.where for fault in world.step.faults] == ["bad_do"]
+    assert world.view() == before
+
+
 def test_a_command_is_for_the_kinds_that_it_says() -> None:
     world = World()
     world.feed(Put(job="a"), pid=2)

@@ -202,6 +202,12 @@ class Bad(quarterdeck.Slice[Count]):
                 return [Did("x" * 70_000)]
             case "late":
                 return self.late()
+            case "refused":
+                raise Refusal("no, but noted", told=[Did("tried")])
+            case "refused long":
+                raise Refusal("no, but noted", told=self.told("long"))
+            case "refused fold":
+                raise Refusal("no, but noted", told=[Did("fold")])
         return [Did(how)]
 
     def late(self) -> Iterator[SliceEvent]:

@@ -1,8 +1,8 @@
 """Slices: how the applications' own slices (`quarterdeck.slices`) are run: their commands, what they hear, their time.
 
 What a slice tells is numbered, measured and folded, and only then kept: all of it, or, where it is too much or the
-slice breaks down, none. A command is answered with what went wrong; of what a slice makes of an event or of time the
-fault is handed out, and the rest of the step stands.
+slice breaks down, none. A command is answered with what went wrong, and where it is refused only what the refusal
+tells is kept; of what a slice makes of an event or of time the fault is handed out, and the rest of the step stands.
 
 What slices make of a step's events follows these, event by event, in the order in which the slices were given.
 """
@@ -31,25 +31,34 @@ _STRIDE: Final = 0x9E3779B97F4A7C15
 def commanded(state: State, command: SliceCommand, ctx: Context) -> Step:
     """A client asks something of a slice. What the slice raises is the reducer's to catch: nothing was kept."""
     step = Step()
-    asked = state.loaded.by_command[type(command)]
-    try:
-        _tell(state, step, asked, asked.reduce(state.slices[asked.name], command, _context(state, ctx)), ctx.now_ms)
-    except Refusal as refusal:
-        return step.refuse(refusal.code, refusal.message)
-    return step
+    refusal = _carry_out(state, step, command, _context(state, ctx))
+    return step if refusal is None else step.refuse(refusal.code, refusal.message)
 
 
 def issued(state: State, step: Step, command: SliceCommand, saga_id: int, ctx: Context) -> str | None:
     """A saga asks something of a slice; returns why it is refused, none if it is not. Raises what the slice raises:
     nothing was kept then.
     """
-    asked = state.loaded.by_command[type(command)]
     entropy = (ctx.entropy + state.version * _STRIDE) % 2**64
-    context = SliceContext(ctx.now, ctx.now_ms, entropy, saga_id=saga_id)
+    refusal = _carry_out(state, step, command, SliceContext(ctx.now, ctx.now_ms, entropy, saga_id=saga_id))
+    return None if refusal is None else refusal.message
+
+
+def _carry_out(state: State, step: Step, command: SliceCommand, context: SliceContext) -> Refusal | None:
+    """Have a slice do what it is asked for; returns its refusal, none if it does not refuse. What a refusal tells is kept
+    as anything is; where it is too much, that is the refusal.
+    """
+    asked = state.loaded.by_command[type(command)]
     try:
-        _tell(state, step, asked, asked.reduce(state.slices[asked.name], command, context), ctx.now_ms)
+        _tell(state, step, asked, asked.reduce(state.slices[asked.name], command, context), context.now_ms)
     except Refusal as refusal:
-        return refusal.message
+        if not refusal.told:
+            return refusal
+        try:
+            _tell(state, step, asked, refusal.told, context.now_ms)
+        except Refusal as too_much:
+            return too_much
+        return refusal
     return None
 
 

@@ -178,7 +178,7 @@ class Pong(Struct, frozen=True):
 
 
 class Refused(Struct, frozen=True):
-    """Reply: not done, and the state untouched. `fatal` ends the connection."""
+    """Reply: not done, and the state untouched (but see `slices.Refusal`). `fatal` ends the connection."""
 
     code: ErrorCode
     message: str
@@ -310,6 +310,6 @@ class Step:
         self.commanded: tuple[Commanded, ...] = ()
 
     def refuse(self, code: ErrorCode, message: str, *, fatal: bool = False) -> Step:
-        """Answer with an error. Whoever refuses has changed nothing."""
+        """Answer with an error. Whoever refuses has changed nothing, but for what a slice's refusal tells."""
         self.reply = Refused(code, message, fatal)
         return self

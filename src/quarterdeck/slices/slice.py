@@ -27,11 +27,15 @@ RefusalCode = Literal["conflict", "forbidden", "limit_reached"]
 
 
 class Refusal(Exception):
-    """Raised by `reduce` for a command that is not to be carried out: its sender is told why, and nothing changes."""
+    """Raised by `reduce` for a command that is not to be carried out: its sender is told why, and nothing changes.
 
-    def __init__(self, message: str, code: RefusalCode = "conflict") -> None:
+    `told` are events that happen nonetheless, such as that somebody tried: for what the record should show of it.
+    """
+
+    def __init__(self, message: str, code: RefusalCode = "conflict", *, told: Iterable[SliceEvent] = ()) -> None:
         self.message = message
         self.code: RefusalCode = code
+        self.told = tuple(told)
         super().__init__(message)
 
 
