@@ -119,6 +119,18 @@ def test_a_slice_that_breaks_down_is_logged_and_costs_its_command_alone(launched
     assert replayed(launched, Bad, Jobs).is_equal
 
 
+def test_what_a_refusal_tells_comes_before_it_and_is_told_again_by_a_replay(launched: Launched) -> None:
+    tool, other = launched.join(), launched.join()
+    tool.send({"cmd": "bad_do", "how": "refused", "id": 1})
+    told, refused = tool.until(id=1)[-2:]
+    assert (told["event"], told["how"]) == ("bad_did", "tried")
+    assert (refused["event"], refused["code"], refused["message"]) == ("error", "conflict", "no, but noted")
+    assert other.until(event="bad_did")[-1] == told
+    assert ask(other, "get_snapshot")["bad"]["count"] == 1
+    launched.end()
+    assert replayed(launched, Bad, Jobs).is_equal
+
+
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
 def test_a_run_with_slices_is_told_again_with_them_and_not_without(launched: Launched, end: signal.Signals) -> None:
     worker, tool = launched.join("srv"), launched.join()
