@@ -135,7 +135,12 @@ def test_what_a_refusal_tells_comes_before_it_and_is_told_again_by_a_replay(laun
 def test_a_run_with_slices_is_told_again_with_them_and_not_without(launched: Launched, end: signal.Signals) -> None:
     worker, tool = launched.join("srv"), launched.join()
     for number in range(600):
-        tool.send({"cmd": "jobs_put", "job": f"job {number}"}, {"cmd": "publish", "topic": f"{number}", "payload": 1})
+        put = {
+            "cmd": "jobs_put",
+            "job": f"job {number}",
+            "ms": 60_000,
+        }  # however slow this is, none comes back in between
+        tool.send(put, {"cmd": "publish", "topic": f"{number}", "payload": 1})
         worker.send({"cmd": "jobs_take"}, {"cmd": "jobs_finish", "job": f"job {number}"})
     worker.ping()
     snapshot = ask(tool, "get_snapshot")
