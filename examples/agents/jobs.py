@@ -207,26 +207,29 @@ def _submitted(state: Queue, command: Submit) -> Iterator[SliceEvent]:
 
 
 def _asked(state: Queue, ctx: SliceContext) -> Iterator[SliceEvent]:
-    assert ctx.sender is not None, "the command is for registered workers"
-    key = state.leased_to(ctx.sender.pid)
+    worker = _worker(ctx)
+    key = state.leased_to(worker.pid)
     if key is not None:
         raise Refusal(f"you have job {key}: finish it, or say that it failed")
-    if all(worker.pid != ctx.sender.pid for worker in state.idle):
-        yield Idled(ctx.sender.pid, _short(ctx.sender.name or "unnamed"))
+    if worker not in state.idle:
+        yield Idled(worker.pid, worker.name)
+
+
+def _worker(ctx: SliceContext) -> Worker:
+    """Who sent a command that is for workers. Raises: Refusal where nobody did: a saga of the application's."""
+    if ctx.sender is None:
+        raise Refusal("only a worker may say that", "forbidden")
+    return Worker(ctx.sender.pid, _short(ctx.sender.name or "unnamed"))
 
 
 def _own(state: Queue, command: Progress | Finish | Fail, ctx: SliceContext) -> Job:
     """The job that a worker speaks of. Raises: Refusal where it is not, or no longer, its own."""
-    assert ctx.sender is not None, "the command is for registered workers"
-    pid, name = ctx.sender.pid, _short(ctx.sender.name or "unnamed")
-    job = state.jobs.get(command.key)
-    if job is not None and job.lease is not None and (job.lease.pid, job.attempts) == (pid, command.attempt):
+    worker, key, attempt = _worker(ctx), command.key, command.attempt
+    job = state.jobs.get(key)
+    if job is not None and job.lease is not None and (job.lease.pid, job.attempts) == (worker.pid, attempt):
         return job
-    late = CameLate(command.key, command.attempt, pid, name, SAID[type(command)])
-    what = (
-        f"attempt {command.attempt} of job {command.key} is not yours any more: it is {_standing(state, command.key)}"
-    )
-    raise Refusal(what, told=[late])
+    late = CameLate(key, attempt, worker.pid, worker.name, SAID[type(command)])
+    raise Refusal(f"attempt {attempt} of job {key} is not yours any more: it is {_standing(state, key)}", told=[late])
 
 
 def _standing(state: Queue, key: str) -> str:

@@ -139,7 +139,7 @@ def test_a_run_with_slices_is_told_again_with_them_and_not_without(launched: Lau
             "cmd": "jobs_put",
             "job": f"job {number}",
             "ms": 60_000,
-        }  # however slow this is, none comes back in between
+        }  # none comes back, however slow this is
         tool.send(put, {"cmd": "publish", "topic": f"{number}", "payload": 1})
         worker.send({"cmd": "jobs_take"}, {"cmd": "jobs_finish", "job": f"job {number}"})
     worker.ping()

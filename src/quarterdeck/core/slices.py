@@ -45,8 +45,8 @@ def issued(state: State, step: Step, command: SliceCommand, saga_id: int, ctx: C
 
 
 def _carry_out(state: State, step: Step, command: SliceCommand, context: SliceContext) -> Refusal | None:
-    """Have a slice do what it is asked for; returns its refusal, none if it does not refuse. What a refusal tells is kept
-    as anything is; where it is too much, that is the refusal.
+    """Have a slice do what it is asked for; returns its refusal, if there is one. What that tells is kept as anything
+    is; where that is too much, it is the refusal.
     """
     asked = state.loaded.by_command[type(command)]
     try:
