@@ -19,6 +19,8 @@ def follow(state: State, step: Step, ctx: Context, overdue: Collection[int] = ()
     Where there is no end to it, the sagas whose commands keep it going are ended, and nobody hears what these told
     last; what they undo is followed, but not for ever.
     """
+    if not overdue and not _is_heard(state, step):
+        return
     first = 0
     rounds = state.rules.rounds_max
     for undoes in (True, False):
@@ -35,3 +37,12 @@ def follow(state: State, step: Step, ctx: Context, overdue: Collection[int] = ()
         unheard, first = first, len(step.events)
         if not sagas.break_off(state, step, unheard, ctx, undoes=undoes):
             return
+
+
+def _is_heard(state: State, step: Step) -> bool:
+    """Whether anybody may hear of what the step told: hardly ever, and asked of every command."""
+    if state.sagas:
+        return True
+    kinds = {type(event) for event in step.events}
+    begun, listening = state.saga_kinds.by_event, state.loaded.listening
+    return not (begun.keys().isdisjoint(kinds) and listening.keys().isdisjoint(kinds))

@@ -409,4 +409,5 @@ EVENT_NAMES: Final = frozenset(str(e.__struct_config__.tag) for e in EVENT_TYPES
 
 def name_of(event: AnyEvent) -> str:
     """The `event` of a stream event."""
-    return str(event.__struct_config__.tag)
+    tag: str = event.__struct_config__.tag  # type: ignore[assignment]  # ours are texts, and no call turns them into one
+    return tag

@@ -381,7 +381,8 @@ class Engine:
         step, lines = take_step(self.state, value, ctx)
         self.untold.extend(lines)
         self._names.extend(map(name_of, step.events))
-        self._effects.extend(step.effects)
+        if step.effects:
+            self._effects.extend(step.effects)
         for fault in step.faults:
             self.faults.note(fault.where, fault.error)
         if self._journal is not None:
@@ -392,7 +393,10 @@ class Engine:
         """Give a command its reply: the step's own, or an `ack` where it has an `id`."""
         reply = step.reply
         version = self.state.version
-        if isinstance(reply, Refused):
+        if reply is None:
+            if id is not None:
+                self.put(peer, Due(version, encode_line(Ack(version, id))))
+        elif isinstance(reply, Refused):
             self.refuse(peer, Refusal(reply.code, reply.message, reply.fatal, id))
         elif isinstance(reply, PongStep):
             self.put(peer, Due(version, encode_line(Pong(reply.nonce, version, id))))

@@ -31,6 +31,7 @@ _NAME_AT: Final = len(b'{"event":"')
 # A string that never ends counts as one token, and nothing is ever tried twice: a hostile line costs its length.
 _STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 _LONG_NUMBER = re.compile(rb"\d{19}")
+_LONG: Final = 19
 _AT = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<path>.*)`)?$", re.DOTALL)
 _MISSING = re.compile(r"^Object missing required field `(?P<member>.*)`$")
 _NAMED = re.compile(r"^`(?P<member>[^`]*)`: (?P<what>.*)$", re.DOTALL)
@@ -103,7 +104,7 @@ def compact(value: object) -> Raw:
     Raises: ValueError where a number has no finite double.
     """
     encoded = _encoder.encode(value)
-    if _LONG_NUMBER.search(encoded):
+    if len(encoded) >= _LONG and _LONG_NUMBER.search(encoded):
         encoded = _encoder.encode(_with_doubles(value))
     return Raw(encoded)
 

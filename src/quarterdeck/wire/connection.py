@@ -15,6 +15,7 @@ from typing import Final, Literal
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from quarterdeck.errors import LocalProtocolError, RemoteProtocolError
 from quarterdeck.schema.commands import (
@@ -185,18 +186,20 @@ class ServerConnection:
     def _compacted(self, value: Publish | ReportStatus) -> AnyCommand | Refusal:
         """The command with its payload or status encoded as it will be told, if that is not too long."""
         is_publish = isinstance(value, Publish)
-        member = "payload" if is_publish else "status"
         limit = self._bounds.payload_bytes_max if is_publish else self._bounds.status_bytes_max
         try:
-            encoded = compact(getattr(value, member))
+            encoded = compact(value.payload if isinstance(value, Publish) else value.status)
         except ValueError as error:
-            return self.refuse_bad("invalid_command", f"{name_of(value)}: `{member}`: {error}", value.id)
+            return self._refuse_member(value, str(error))
         size = len(bytes(encoded))
         if size > limit:
-            what = f"{name_of(value)}: `{member}`: {size} bytes encoded, at most {limit} allowed"
-            return self.refuse_bad("invalid_command", what, value.id)
+            return self._refuse_member(value, f"{size} bytes encoded, at most {limit} allowed")
         self._bad_in_a_row = 0
-        return msgspec.structs.replace(value, **{member: encoded})
+        return replace(value, payload=encoded) if is_publish else replace(value, status=encoded)
+
+    def _refuse_member(self, value: Publish | ReportStatus, what: str) -> Refusal:
+        member = "payload" if isinstance(value, Publish) else "status"
+        return self.refuse_bad("invalid_command", f"{name_of(value)}: `{member}`: {what}", value.id)
 
 
 class ClientConnection:
