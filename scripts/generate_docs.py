@@ -173,11 +173,13 @@ def processes_page() -> str:
         "### `[quarterdeck]`",
         "Every [setting](limits.md#settings), every [limit](limits.md#limits) in `[quarterdeck.limits]`, and:",
         _keys_table(DeckTable, without=Config.__struct_fields__),
-        "### `[slices]`",
+        "### Slices and sagas",
+        '```toml\nsagas = ["tabs:TearOffTab"]\n\n[slices]\ntabs = "tabs:Tabs"\n```',
         _prose(
-            "The application's own [slices](slices.md): each key is a slice's name, its value the class as "
-            '`"module:CLASS"`. The module is looked for where Python looks, and in this file\'s folder. A launcher '
-            "takes a change of these up when it is started anew."
+            "In `[slices]` are the application's own [slices](slices.md): each key is a slice's name, its value the "
+            'class as `"module:CLASS"`. `sagas` is the list of its own [sagas](sagas.md#your-own); as a plain key it '
+            "stands above the first `[table]`. The modules are looked for where Python looks, and in this file's "
+            "folder. A launcher takes a change of these up when it is started anew, and `quarterdeck reload` says so."
         ),
     )
     return before + "\n\n".join([KEYS_NOTICE, *tables]) + "\n" + after[after.index("\n## ") :]

@@ -52,7 +52,8 @@ class SliceContext(Struct, frozen=True):
     """What a slice may know besides its state and the input.
 
     `now` is RFC 3339 text; `now_ms` milliseconds since the launcher started; `entropy` a u64 drawn for this input: to
-    shuffle, or to make an id of. `sender` is who sent the command, none for an event or a tick.
+    shuffle, or to make an id of. `sender` is who sent the command, none for an event or a tick,
+    nor for the command of a saga, which is `saga_id`.
     """
 
     now: str
