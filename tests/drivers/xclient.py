@@ -107,6 +107,10 @@ class Client:
     def activate(self, *, window: int) -> None:
         self._ask_root(window, "_NET_ACTIVE_WINDOW", 2)
 
+    def close(self, *, window: int) -> None:
+        """As a user does it, by the window's frame."""
+        self._ask_root(window, "_NET_CLOSE_WINDOW", 0)
+
     def focus(self, *, window: int) -> None:
         self.x.SetInputFocus(1, window, 0)
 

@@ -1,0 +1,44 @@
+"""What the workspaces' README shows is done, and compared but for what differs each time: times, pids, versions."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.drivers.xserver import XServer
+from tests.examples.workspaces.desk import WORKSPACES, desk, needs_guard
+
+README = (WORKSPACES / "README.md").read_text(encoding="utf-8")
+_MARKED = re.compile(r"^<!-- (session|test) -->\n```\w+\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+_NUMBER = re.compile(r"(?<!\w) *\+?\d[\d.:]*")
+
+
+def blocks(mark: str) -> list[str]:
+    return [text for found, text in _MARKED.findall(README) if found == mark]
+
+
+def usual(text: str) -> str:
+    """The text without what differs from one time to the next."""
+    return _NUMBER.sub(" #", text)
+
+
+@needs_guard
+def test_the_sessions_say_what_they_say(server: XServer) -> None:
+    assert len(blocks("session")) == 3
+    with desk(server.display) as folder:
+        for session in blocks("session"):
+            for each in re.split(r"^\$ ", session, flags=re.MULTILINE)[1:]:
+                command, _, expected = each.partition("\n")
+                done = folder.run("sh", "-c", command)
+                assert usual(done.stdout) == usual(expected), (command, done.stdout, done.stderr)
+
+
+@pytest.mark.parametrize("place", range(len(blocks("test"))))
+def test_the_tests_pass(place: int) -> None:
+    names: dict[str, object] = {}
+    exec(blocks("test")[place], names)
+    tests = [value for name, value in names.items() if name.startswith("test_") and callable(value)]
+    assert tests
+    for each in tests:
+        each()
