@@ -78,6 +78,8 @@ ADMITTED: Final[dict[Phase, dict[Class, Verdict]]] = {
 """
 
 
+_COMPACTED: Final = (Publish, ReportStatus)
+"""What holds JSON of the application's own; a tuple, since the union of types would be made anew with each line."""
 _CLASS_OF: Final = {kind: CLASSES[str(kind.__struct_config__.tag)] for kind in COMMAND_TYPES}
 
 
@@ -93,10 +95,11 @@ class Bounds(Struct, frozen=True):
 class ServerConnection:
     """The launcher's end of one connection."""
 
-    __slots__ = ("_bad_in_a_row", "_blocks", "_bounds", "_decoder", "_lines", "phase")
+    __slots__ = ("_admitted", "_bad_in_a_row", "_blocks", "_bounds", "_decoder", "_lines", "phase")
 
     def __init__(self, decoder: CommandDecoder, bounds: Bounds) -> None:
         self.phase = Phase.NEW
+        self._admitted = ADMITTED[Phase.NEW]  # looked up once a phase: with each line it would be felt
         self._decoder = decoder
         self._bounds = bounds
         self._lines = LineBuffer(bounds.line_bytes_max)
@@ -135,10 +138,10 @@ class ServerConnection:
         """The command if it may pass now, its payload or status compacted; else why not."""
         if isinstance(value, Malformed):
             return self._refuse_malformed(value)
-        verdict = ADMITTED[self.phase][_CLASS_OF.get(type(value), "other")]
+        verdict = self._admitted[_CLASS_OF.get(type(value), "other")]
         if verdict != "pass":
             return self._refuse(verdict, name_of(value), value.id)
-        if isinstance(value, Publish | ReportStatus):
+        if isinstance(value, _COMPACTED):
             return self._compacted(value)
         self._bad_in_a_row = 0
         return value
@@ -152,6 +155,7 @@ class ServerConnection:
         if self.phase is not Phase.NEW:
             raise LocalProtocolError(f"a connection that is {self.phase.value} cannot register")
         self.phase = Phase.REGISTERED
+        self._admitted = ADMITTED[Phase.REGISTERED]
 
     def close(self) -> None:
         """The connection is over: what still waits is dropped."""
@@ -160,7 +164,7 @@ class ServerConnection:
 
     def _refuse_malformed(self, value: Malformed) -> Refusal:
         if value.cmd is not None:
-            verdict = ADMITTED[self.phase][CLASSES.get(value.cmd, "other")]
+            verdict = self._admitted[CLASSES.get(value.cmd, "other")]
             if verdict != "pass":
                 return self._refuse(verdict, value.cmd, value.id)
         return self.refuse_bad(value.code, value.message, value.id)
