@@ -1,7 +1,7 @@
 """Write the tables of the documentation from the sources: settings, limits, every line of the protocol, every state.
 
-    python scripts/generate_docs.py            write docs/limits.md, docs/protocol-tables.md and the tables of keys in
-                                               docs/processes.md
+    python scripts/generate_docs.py            write docs/limits.md, docs/protocol-tables.md and the tables in
+                                               docs/processes.md and docs/metrics.md
     python scripts/generate_docs.py --check    only say whether they are current (exit code 1 if not)
 
 A test does the latter. What a table says comes from the code: bounds from the types, words from the docstrings, states
@@ -25,11 +25,12 @@ from quarterdeck.core.reducer import ROLES
 from quarterdeck.deckfile.complaints import expected
 from quarterdeck.deckfile.tables import DeckTable, ProcessTable, keys_of
 from quarterdeck.schema import commands, events, replies, types
+from quarterdeck.server.metrics import METRICS, Metric
 from quarterdeck.wire.connection import ADMITTED, CLASSES, Phase
 
 FOLDER: Final = Path(__file__).parent.parent / "docs"
 NOTICE: Final = "<!-- Written by scripts/generate_docs.py from the sources; changes made here are lost. -->"
-KEYS_NOTICE: Final = (
+TABLES_NOTICE: Final = (
     "<!-- The tables down to the next heading are written by scripts/generate_docs.py; changes made here are lost. -->"
 )
 
@@ -37,6 +38,7 @@ REPLY_OF: Final[dict[type, str]] = {
     commands.Register: "`registered`",
     commands.Ping: "`pong`",
     commands.GetSnapshot: "`snapshot`",
+    commands.GetMetrics: "`metrics`",
     commands.GetEvents: "`event_list`",
     commands.Subscribe: "[`snapshot`], `subscribed`",
 }
@@ -164,9 +166,8 @@ def tables_page() -> str:
 
 def processes_page() -> str:
     """docs/processes.md: as it is, with the tables of keys written anew."""
-    written = (FOLDER / "processes.md").read_text(encoding="utf-8")
-    before, after = written.split(KEYS_NOTICE)
-    tables = (
+    return _with_tables(
+        "processes.md",
         "### `[process.NAME]`",
         "A name has 1 to 64 letters, digits, `_`, `-` and `.`, and begins with none of the last two.",
         _keys_table(ProcessTable, without=()),
@@ -182,13 +183,31 @@ def processes_page() -> str:
             "folder. A launcher takes a change of these up when it is started anew, and `quarterdeck reload` says so."
         ),
     )
-    return before + "\n\n".join([KEYS_NOTICE, *tables]) + "\n" + after[after.index("\n## ") :]
+
+
+def metrics_page() -> str:
+    """docs/metrics.md: as it is, with the table of metrics written anew."""
+    columns = ("name", "type", "unit", "labels", "what it is")
+    return _with_tables("metrics.md", _table(columns, map(_metric_row, METRICS)))
+
+
+def _metric_row(metric: Metric) -> tuple[str, ...]:
+    labels = " ".join(f"`{label}`" for label in metric.labels)
+    return (f"`{metric.name}`", metric.type, metric.unit, labels, metric.what)
+
+
+def _with_tables(name: str, *tables: str) -> str:
+    """A page that people write, with the tables in it written anew."""
+    written = (FOLDER / name).read_text(encoding="utf-8")
+    before, after = written.split(TABLES_NOTICE)
+    return before + "\n\n".join([TABLES_NOTICE, *tables]) + "\n" + after[after.index("\n## ") :]
 
 
 PAGES: Final[dict[str, Callable[[], str]]] = {
     "limits.md": limits_page,
     "protocol-tables.md": tables_page,
     "processes.md": processes_page,
+    "metrics.md": metrics_page,
 }
 
 
@@ -251,6 +270,8 @@ def _objects() -> tuple[type[msgspec.Struct], ...]:
         types.ProcessRow,
         types.ChildRow,
         types.SagaRow,
+        types.SampleRow,
+        types.ConnectionRow,
     )
 
 
@@ -327,6 +348,7 @@ def _plain(info: inspect.Type) -> str:
         return f"pair [{', '.join(map(_words, info.item_types))}]"
     plain: dict[type[inspect.Type], str] = {
         inspect.BoolType: "bool",
+        inspect.FloatType: "number",
         inspect.NoneType: "null",
         inspect.AnyType: "any JSON",
         inspect.RawType: "object",

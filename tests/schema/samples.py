@@ -14,6 +14,7 @@ _SAMPLES: Final[tuple[c.Command, ...]] = (
     c.Ping(nonce=1),
     c.Goodbye(),
     c.GetSnapshot(),
+    c.GetMetrics(),
     c.GetEvents(since=0),
     c.Subscribe(),
     c.Publish(topic="t", payload={"a": [1, None]}),

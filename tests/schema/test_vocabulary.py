@@ -16,9 +16,9 @@ from tests.schema.samples import COMMANDS
 
 
 def test_names_are_of_one_thing_each() -> None:
-    assert len(COMMAND_NAMES) == len(COMMAND_TYPES) == 36
+    assert len(COMMAND_NAMES) == len(COMMAND_TYPES) == 37
     assert len(EVENT_NAMES) == len(EVENT_TYPES) == 43
-    assert len(REPLY_NAMES) == len(REPLY_TYPES) == 9
+    assert len(REPLY_NAMES) == len(REPLY_TYPES) == 10
     assert len(DIRECTIVE_NAMES) == len(DIRECTIVE_TYPES) == 5
     assert not EVENT_NAMES & REPLY_NAMES
     assert not COMMAND_NAMES & DIRECTIVE_NAMES

@@ -111,7 +111,7 @@ def test_a_line_that_breaks_the_engine_itself_is_answered_and_the_next_one_is_ta
         pipe = deck.connect()
         await deck.say(pipe, register_line(1))
         with monkeypatch.context() as planted:
-            planted.setattr(deck.engine, "_get_events", raising)
+            planted.setitem(deck.engine._own, c.GetEvents, raising)
             said = await deck.say(pipe, b'{"cmd":"get_events","since":0,"id":3}', PUBLISH)
         answers = [(line["event"], line.get("code"), line["id"]) for line in lines_of(said) if "id" in line]
         assert answers == [("error", "internal", 3), ("ack", None, 1)]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
 
 from quarterdeck.server.outbox import Directed, End, Interest, Render, Turn
 from tests.server.fan import Fan, Listener, block, pong, versions
@@ -291,3 +293,64 @@ def test_where_all_is_withdrawn_nothing_is_written() -> None:
     assert host.caught_up
     fan.tell("a")
     assert host.taken() == ["1"]
+
+
+# --- what was sent is counted
+
+
+@st.composite
+def stories(draw: st.DrawFn) -> list[tuple[str, int, str]]:
+    """What happens to some listeners: turns, filters that change, sockets that block, replies, those who leave."""
+    acts = st.sampled_from(["tell", "tell", "follow", "block", "unblock", "reply", "leave"])
+    return draw(
+        st.lists(st.tuples(acts, st.integers(0, 2), st.text("abc", min_size=1, max_size=40)), min_size=1, max_size=30)
+    )
+
+
+@given(stories(), st.sampled_from([7, 1_000_000]))
+def test_the_bytes_that_a_subscriber_was_sent_are_counted_whichever_way_they_went(
+    story: list[tuple[str, int, str]], events_max: int
+) -> None:
+    fan = Fan(events_max=events_max, write_bytes=300)
+    listeners = [fan.follow(), fan.follow("ab"), fan.follow(slow="snapshot")]
+    for act, who, letters in story:
+        listener = listeners[who]
+        if act == "tell":
+            fan.tell(letters)
+        elif act == "follow":
+            listener.outbox.put(Turn(fan.state.version, Interest(frozenset(letters[:2])), None))
+            fan.hub.pump(listener)
+        elif act == "block" and not listener.blocked:
+            block(listener)
+        elif act == "unblock" and listener.blocked:
+            fan.unblock(listener)
+        elif act == "reply":
+            listener.outbox.put(pong(fan.state.version))
+            fan.hub.pump(listener)
+        elif act == "leave":
+            fan.hub.leave(listener)
+        for each in listeners:
+            assert each.sent_bytes == sum(map(len, each.writes))
+
+
+def test_the_lag_is_what_a_subscriber_is_due_and_was_not_sent() -> None:
+    fan = Fan()
+    plain, filtered = fan.follow(), fan.follow("b")
+    fan.tell("aab")
+    assert [each.lag(fan.hub.history.newest) for each in (plain, filtered)] == [0, 0]
+    block(plain)
+    fan.tell("aaaa")
+    assert [each.lag(fan.hub.history.newest) for each in (plain, filtered)] == [4, 0]
+    fan.unblock(plain)
+    assert plain.lag(fan.hub.history.newest) == 0
+    assert Listener().lag(7) == 0
+
+
+def test_each_lag_that_is_told_is_counted_by_what_was_chosen() -> None:
+    fan = Fan(events_max=2)
+    for slow in ("gap", "gap", "snapshot", "disconnect"):
+        listener = fan.follow(slow=slow)
+        block(listener)
+        fan.tell("aaaa")
+        fan.unblock(listener)
+    assert fan.hub.lagged == {"gap": 2, "snapshot": 1, "disconnect": 1}

@@ -36,6 +36,10 @@ class AsyncCommands:
         """Ask for the whole state."""
         return await self._ask(c.GetSnapshot(), Snapshot)
 
+    async def get_metrics(self) -> Ack:
+        """Ask how the launcher fares: every counter and gauge, and each registered connection."""
+        return await self._ask(c.GetMetrics(), Ack)
+
     async def get_events(
         self, since: Cursor | int, *, run_id: str | None = None, limit: int | None = None
     ) -> EventList:

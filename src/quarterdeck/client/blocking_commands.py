@@ -36,6 +36,10 @@ class BlockingCommands:
         """Ask for the whole state."""
         return self._ask(c.GetSnapshot(), Snapshot)
 
+    def get_metrics(self) -> Ack:
+        """Ask how the launcher fares: every counter and gauge, and each registered connection."""
+        return self._ask(c.GetMetrics(), Ack)
+
     def get_events(self, since: Cursor | int, *, run_id: str | None = None, limit: int | None = None) -> EventList:
         """Ask for the stream events after `since`, a cursor or a version of `run_id` (this run)."""
         return self._ask(self._session.get_events(since, run_id, limit), EventList)

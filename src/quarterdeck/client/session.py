@@ -351,7 +351,7 @@ class Session:
     def _on_bookmark(self, reply: r.Bookmark) -> None:
         self.follower.bookmark(reply)
 
-    def _on_answer(self, reply: r.Pong | r.Ack | r.EventList) -> None:
+    def _on_answer(self, reply: r.Pong | r.Ack | r.EventList | r.Metrics) -> None:
         self.follower.heard_of(reply.version)
         call = self._calls.answered(reply.id)
         if call is not None:
@@ -421,6 +421,7 @@ _RULES: Final[dict[type, Callable[[Session, Any], None]]] = {
     r.Pong: Session._on_answer,
     r.Ack: Session._on_answer,
     r.EventList: Session._on_answer,
+    r.Metrics: Session._on_answer,
     r.Error: Session._on_error,
     r.Shutdown: Session._on_shutdown,
     **dict.fromkeys(r.DIRECTIVE_TYPES[:-1], Session._on_directive),

@@ -146,6 +146,7 @@ TABLE: Final[dict[type, Rule]] = {
     c.Ping: _ping,
     c.Goodbye: processes.goodbye,
     c.GetSnapshot: _unchanged,
+    c.GetMetrics: _unchanged,
     c.GetEvents: _unchanged,
     c.Subscribe: _unchanged,
     c.Publish: processes.publish,

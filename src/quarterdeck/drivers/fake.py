@@ -25,6 +25,10 @@ class FakeClock:
         """Milliseconds since the clock was made."""
         return self._ms
 
+    def elapsed_ns(self) -> int:
+        """Nanoseconds, as far as the clock was turned."""
+        return self._ms * 1_000_000
+
     def entropy(self) -> int:
         """1, 2, 3…"""
         self._entropy += 1

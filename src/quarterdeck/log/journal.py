@@ -193,9 +193,10 @@ class Journal:
         self._insert([(number, run.run, step.version, at_ms, chain, step.input, step.events)])
         self._step, self._at_ms = number, at_ms
 
-    def append(self, steps: Sequence[Kept]) -> None:
-        """Keep one turn's steps with one commit. Raises: JournalUnavailable, and then nothing of them was kept;
-        JournalDamaged.
+    def append(self, steps: Sequence[Kept]) -> int:
+        """Keep one turn's steps with one commit; returns the bytes of their inputs and events.
+
+        Raises: JournalUnavailable, and then nothing of them was kept; JournalDamaged.
         """
         # Plain tuples and one loop: with one step a turn, every call here is felt in a command's answer.
         rows: list[tuple[int, int, int, int, int, bytes, bytes]] = []
@@ -210,6 +211,7 @@ class Journal:
         self._step, self._chain, self._at_ms = step, chain, at_ms
         self.newest = rows[-1][2]
         self._after_commit(len(rows), size)
+        return size
 
     def _insert(self, rows: Sequence[tuple[int, int, int, int, int, bytes, bytes]]) -> None:
         connection = self._connection

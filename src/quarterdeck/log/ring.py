@@ -34,6 +34,16 @@ class Ring:
         return self._base + self._dead if len(self._lines) > self._dead else 0
 
     @property
+    def held(self) -> int:
+        """How many events are held."""
+        return len(self._lines) - self._dead
+
+    @property
+    def held_bytes(self) -> int:
+        """How many bytes those are."""
+        return self._bytes
+
+    @property
     def floor(self) -> int:
         """The version that a reader must have seen to miss nothing: one below the oldest held."""
         return self._base + self._dead - 1
@@ -55,7 +65,7 @@ class Ring:
             self._dead = 0
 
     def _is_over(self) -> bool:
-        held = len(self._lines) - self._dead
+        held = len(self._lines) - self._dead  # not `self.held`: it is asked for each event
         return held > 1 and (held > self._events_max or self._bytes > self._bytes_max)
 
     def lines(self, after: int, to: int) -> list[bytes]:

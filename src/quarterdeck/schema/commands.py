@@ -95,6 +95,10 @@ class GetSnapshot(CommandBase, tag="get_snapshot", kw_only=True, frozen=True):
     """Ask for the whole state."""
 
 
+class GetMetrics(CommandBase, tag="get_metrics", kw_only=True, frozen=True):
+    """Ask how the launcher fares: every counter and gauge, and each registered connection."""
+
+
 class GetEvents(CommandBase, tag="get_events", kw_only=True, frozen=True):
     """Ask for the stream events after `since`."""
 
@@ -324,6 +328,7 @@ Command = (
     | Ping
     | Goodbye
     | GetSnapshot
+    | GetMetrics
     | GetEvents
     | Subscribe
     | Publish
@@ -363,7 +368,7 @@ AnyCommand = Command | SliceCommand
 
 COMMAND_TYPES: Final[tuple[type[Struct], ...]] = get_args(Command)
 COMMAND_NAMES: Final = frozenset(str(c.__struct_config__.tag) for c in COMMAND_TYPES)
-QueryName = Literal["ping", "get_snapshot", "get_events", "subscribe"]
+QueryName = Literal["ping", "get_snapshot", "get_metrics", "get_events", "subscribe"]
 QUERY_NAMES: Final = frozenset(get_args(QueryName))
 """Commands that change nothing: too early they are refused, not fatally (protocol, section 3.1), and never
 journalled.

@@ -15,6 +15,7 @@ from msgspec import Raw, Struct, field
 from quarterdeck.schema.types import (
     EXITED_PROCESSES_MAX,
     ChildRow,
+    ConnectionRow,
     ErrorCode,
     Id,
     JournalState,
@@ -22,6 +23,7 @@ from quarterdeck.schema.types import (
     ProcessRow,
     Rect,
     SagaRow,
+    SampleRow,
     ShutdownReason,
     WindowRow,
 )
@@ -94,6 +96,16 @@ class Snapshot(ReplyBase, tag="snapshot", frozen=True):
     id: Id | None = None
 
 
+class Metrics(ReplyBase, tag="metrics", frozen=True):
+    """How the launcher fares at this moment; connections by `client_id`. What each sample is, docs/metrics.md says."""
+
+    version: int
+    run_id: str
+    samples: tuple[SampleRow, ...]
+    connections: tuple[ConnectionRow, ...]
+    id: Id | None = None
+
+
 class EventList(ReplyBase, tag="event_list", frozen=True):
     """Stream events after `since`, as they were told; `oldest` is the oldest version held, 0 if none is."""
 
@@ -126,7 +138,7 @@ class Bookmark(ReplyBase, tag="bookmark", frozen=True):
     version: int
 
 
-Reply = Registered | Pong | Ack | Error | Snapshot | EventList | Subscribed | Lagged | Bookmark
+Reply = Registered | Pong | Ack | Error | Snapshot | Metrics | EventList | Subscribed | Lagged | Bookmark
 REPLY_TYPES: Final[tuple[type[Struct], ...]] = get_args(Reply)
 REPLY_NAMES: Final = frozenset(str(r.__struct_config__.tag) for r in REPLY_TYPES)
 

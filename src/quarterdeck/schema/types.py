@@ -134,6 +134,38 @@ class SagaRow(Struct, frozen=True):
     name: str
 
 
+class SampleRow(Struct, frozen=True):
+    """One value of a counter or gauge, as Prometheus names it: of a histogram each `_bucket`, the `_sum`, the
+    `_count`.
+    """
+
+    name: str
+    labels: dict[str, str]
+    value: int | float
+
+
+class ConnectionRow(Struct, frozen=True):
+    """A registered connection as it fares.
+
+    `cursor`: up to which version it was sent the stream, null before it is sent any; `lag`: how many events behind that
+    it is due. `commands`: lines taken from it, bad ones among them. `waiting_replies` and `waiting_bytes`: what waits
+    until it reads; `blocked`: its socket takes no more.
+    """
+
+    client_id: int
+    pid: int
+    kind: ProcessKind
+    name: str | None
+    cursor: int | None
+    lag: int
+    commands: int
+    received_bytes: int
+    sent_bytes: int
+    waiting_replies: int
+    waiting_bytes: int
+    blocked: bool
+
+
 class ChildRow(Struct, frozen=True):
     """A supervised child in a snapshot; `attempt` counts its starts since it was last stable, `starts` those of this
     run. `code` and `reason` are of the event by which it entered its state.

@@ -115,6 +115,8 @@ class Acceptor:
     def _pause(self, error: OSError) -> None:
         """No descriptors or memory: those who wait stay in the backlog, and are asked in again soon."""
         log.warning("cannot accept connections: %s; trying again in %.1f s", error.strerror, self._pause_s)
+        if self._engine is not None:
+            self._engine.tally.accept_pauses += 1
         self._listener.stop(self._loop)
         self._resume = self._loop.call_later(self._pause_s, self._listen)
         self._pause_s = min(self._pause_s * 2, PAUSE_S_MAX)

@@ -6,16 +6,18 @@ import asyncio
 from collections.abc import Callable
 
 from quarterdeck.drivers.clock import Clock
+from quarterdeck.server.tally import Timing
 
 
 class Alarm:
-    """Calls `ring` when the time it was last set to has come."""
+    """Calls `ring` when the time it was last set to has come. `lateness` is by how much it was missed."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, clock: Clock, ring: Callable[[], None]) -> None:
         self._loop = loop
         self._clock = clock
         self._ring = ring
         self._due_ms: int | None = None
+        self.lateness = Timing()
         self._timer: asyncio.TimerHandle | None = None
 
     def set(self, due_ms: int | None) -> None:
@@ -32,6 +34,8 @@ class Alarm:
 
     def _rang(self) -> None:
         """The loop's clock and ours may round apart: the state's own look at the time decides, and we are set anew."""
+        if self._due_ms is not None:
+            self.lateness.add(max(0, self._clock.now_ms() - self._due_ms) * 1_000_000)
         self._timer = None
         self._due_ms = None
         self._ring()

@@ -28,6 +28,7 @@ from quarterdeck.errors import ConfigError
 from quarterdeck.server import logs, signals
 from quarterdeck.server.acceptor import Acceptor
 from quarterdeck.server.engine import Engine
+from quarterdeck.server.footprint import footprint
 from quarterdeck.server.notify import NotifySocket
 from quarterdeck.server.ports import Identity
 from quarterdeck.server.rules import rules_of
@@ -201,6 +202,7 @@ class Daemon:
             journal=recording,
             supervision=self._supervisor,
             on_stop=stopped.set,
+            footprint=footprint,
         )
         signals.heed_quits(loop, engine.observe)
         if orphans.come_here():
@@ -245,7 +247,8 @@ class Daemon:
         retention = Retention(limits.journal_bytes, int(limits.journal_days * DAY_MS))
         path = self._folder / JOURNAL_NAME
         opens = functools.partial(Journal.open, path, sync, retention, lambda: _file_stamp(clock.now()))
-        return Recording(opens, self._identity, rules, limits, clock.now(), self._loaded)
+        elapsed_ns = clock.elapsed_ns
+        return Recording(opens, self._identity, rules, limits, clock.now(), self._loaded, elapsed_ns=elapsed_ns)
 
     def _reload(self, loop: asyncio.AbstractEventLoop) -> None:
         assert self._supervisor is not None

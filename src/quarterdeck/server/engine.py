@@ -1,8 +1,7 @@
 """Engine: the single writer. One input at a time: stamp, reduce, commit, tell, act.
 
 Inputs that wait at one loop turn share one commit; only after it are events told and replies written, and effects
-come last (architecture, decisions 1 and 2). Queries (`get_events`, `get_snapshot`, `subscribe`) change nothing and
-are answered from history in the order of their connection's commands.
+come last (architecture, decisions 1 and 2).
 
 Whatever breaks down over one input, one connection or one effect is logged, and costs the others of the turn nothing.
 """
@@ -13,9 +12,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Final, cast
-
-from msgspec import Raw
+from typing import Any, Final, cast
 
 from quarterdeck.config import Config
 from quarterdeck.core import probing, sagas
@@ -46,17 +43,19 @@ from quarterdeck.log.history import History
 from quarterdeck.log.ring import Ring
 from quarterdeck.schema import commands as c
 from quarterdeck.schema.events import name_of
-from quarterdeck.schema.replies import Ack, Directive, Error, EventList, Pong, ProbeUiThread, Shutdown, Snapshot
+from quarterdeck.schema.replies import Ack, Directive, Error, Pong, ProbeUiThread, Shutdown, Snapshot
 from quarterdeck.server.alarm import Alarm
 from quarterdeck.server.faults import Faults
+from quarterdeck.server.footprint import Footprint, unseen
 from quarterdeck.server.hub import Hub, Subscriber
 from quarterdeck.server.outbox import Directed, Due, End, Render, Turn
 from quarterdeck.server.peer import Peer
 from quarterdeck.server.ports import Door, Identity, Journal, Supervision
 from quarterdeck.server.pulse import Pulse
-from quarterdeck.server.queries import Unfit, events_after, interest_of, since_of
+from quarterdeck.server.queries import Queries, Unfit
 from quarterdeck.server.registrations import Registrations
 from quarterdeck.server.stepping import take_step
+from quarterdeck.server.tally import Tally
 from quarterdeck.transport import peercred
 from quarterdeck.wire.codec import Malformed, encode_line, encode_lines, event_name
 from quarterdeck.wire.connection import Refusal
@@ -80,12 +79,15 @@ class Engine:
         door: Door,
         journal: Journal | None = None,
         supervision: Supervision | None = None,
+        footprint: Callable[[], Footprint] = unseen,
     ) -> None:
         self.config = config
         self.identity = identity
         self.state = state
         self.event_names = state.loaded.vocabulary.event_names
         self.clock = clock
+        self.tally = Tally()
+        self.footprint = footprint
         ring = Ring(config.limits.ring_events, config.limits.ring_bytes)
         self.history = History(ring, event_name)
         self.hub = Hub(
@@ -95,17 +97,27 @@ class Engine:
         self._on_stop = on_stop
         self._told: Callable[[Sequence[str]], None] | None = None
         self._door = door
-        self._journal = journal
+        self.journal = journal
         if journal is not None:
             journal.attach(state, self.history, loop, self.observe)
         self._supervision = supervision
         self.faults = Faults()
-        self._alarm = Alarm(loop, clock, lambda: self.observe(Tick(), "clock"))
+        self.alarm = Alarm(loop, clock, lambda: self.observe(Tick(), "clock"))
         self._witness: Witness | None = None
         self._pulse = Pulse(lambda report: self.observe(report, "witness"))
         self._host_pid: int | None = None  # as the witness was told
         self.peers: dict[Peer, None] = {}
         self.registrations = Registrations(self, loop, door, supervision)
+        queries = Queries(self)
+        # What does more, or less, than to reduce and to answer:
+        self._own: dict[type, Callable[[Peer, Any], None]] = {
+            c.Register: self.registrations.register,
+            c.Goodbye: self.registrations.goodbye,
+            c.GetSnapshot: queries.get_snapshot,
+            c.GetMetrics: queries.get_metrics,
+            c.GetEvents: queries.get_events,
+            c.Subscribe: queries.subscribe,
+        }
         self._woken: dict[Peer, None] = {}
         self._observed: deque[tuple[Input, Source]] = deque()
         self._scheduled = False
@@ -121,6 +133,7 @@ class Engine:
     def joined(self, peer: Peer) -> None:
         """A connection is up. One that is turned away is so before a byte of it is read."""
         self.peers[peer] = None
+        self.tally.connections += 1
         refusal = self._door.joined(peer)
         if refusal is not None:
             self.turn_away(peer, refusal)
@@ -135,6 +148,8 @@ class Engine:
             if lines is None:
                 peer.inbox.extend(values)
             else:
+                peer.pings += len(values)
+                peer.sent_alone += len(lines)
                 peer.send(lines)
                 if not peer.connection.waiting:
                     return
@@ -156,6 +171,7 @@ class Engine:
         """A connection's socket is closed."""
         del self.peers[peer]
         self._unlisten(peer)
+        self.tally.left(peer)
         self.wake(peer)
         self._door.left(peer)
 
@@ -193,13 +209,14 @@ class Engine:
         """Turn a connection away that has not registered."""
         if peer.pid is not None or peer.leaving or peer.gone:
             return
+        peer.in_hand = None
         self.refuse(peer, refusal)
         self._schedule()
 
     def close(self) -> None:
         """Give back what the engine itself holds of the system. What comes after this comes too late: no more turns."""
         self._is_closed = True
-        self._alarm.set(None)
+        self.alarm.set(None)
         self.registrations.close()
 
     def _pump_again(self, peer: Subscriber) -> None:
@@ -225,6 +242,7 @@ class Engine:
         self._scheduled = False
         if self._is_closed:
             return
+        began_ns = self.clock.elapsed_ns()
         woken, self._woken = self._woken, {}
         for peer in woken:
             try:
@@ -238,12 +256,14 @@ class Engine:
             except Exception as error:
                 self.faults.note(f"taking in {type(observation).__name__}", error)
         self._settle()
+        self.tally.turns.add(self.clock.elapsed_ns() - began_ns)
 
     def _settle(self) -> None:
         self.commit_and_tell()
         touched, self._touched = self._touched, {}
         for peer in touched:
-            self.hub.pump(peer)
+            if peer.outbox.entries or not peer.caught_up:  # else what it was due went out with the events
+                self.hub.pump(peer)
             if peer.leaving:
                 if not peer.gone and (peer.blocked or peer.outbox):
                     peer.linger()
@@ -256,7 +276,7 @@ class Engine:
                     self._act(effect)
             except Exception as error:
                 self.faults.note(f"the effect {type(effect).__name__}", error)
-        self._alarm.set(self.state.deadlines.nearest())
+        self.alarm.set(self.state.deadlines.nearest())
         if self._witness is not None and self._host_pid != self.state.host_pid:
             self._host_pid = self.state.host_pid
             self._witness.host_changed()
@@ -277,11 +297,12 @@ class Engine:
 
     def commit_and_tell(self) -> None:
         """Keep what was reduced so far, then tell it."""
-        if self._journal is not None:
-            self._journal.commit()
+        if self.journal is not None:
+            self.journal.commit()
         if self.untold:
             lines, names = self.untold, self._names
             self.untold, self._names = [], []
+            self.tally.told(names)
             self.hub.tell(lines, names)
             if self._told is not None:
                 self._told(names)
@@ -327,10 +348,16 @@ class Engine:
 
     def _pongs(self, peer: Peer, values: Sequence[object]) -> bytes | None:
         """The answer to one block of input if it is nothing but pings, encoded at once; else None."""
-        if not values or type(values[0]) is not c.Ping or (len(values) > 1 and set(map(type, values)) != {c.Ping}):
+        first = values[0] if values else None
+        if type(first) is not c.Ping:
+            return None
+        version = self.history.newest
+        if len(values) == 1:
+            peer.connection.passed()
+            return encode_line(Pong(first.nonce, version, first.id))
+        if set(map(type, values)) != {c.Ping}:
             return None
         peer.connection.passed()
-        version = self.history.newest
         return encode_lines([Pong(ping.nonce, version, ping.id) for ping in cast("Sequence[c.Ping]", values)])
 
     # --- one input
@@ -347,19 +374,16 @@ class Engine:
 
     def _carry_out(self, peer: Peer, value: c.AnyCommand | Malformed) -> None:
         """In the order of protocol section 3.7."""
+        peer.in_hand = value
+        peer.others += 1
+        self.tally.lines[type(value)] += 1
         admitted = peer.connection.admit(value)
         if isinstance(admitted, Refusal):
             self.refuse(peer, admitted)
-        elif isinstance(admitted, c.Register):
-            self.registrations.register(peer, admitted)
-        elif isinstance(admitted, c.Goodbye):
-            self.registrations.goodbye(peer, admitted)
-        elif isinstance(admitted, c.GetSnapshot):
-            self.put(peer, Render(admitted.id))
-        elif isinstance(admitted, c.GetEvents):
-            self._get_events(peer, admitted)
-        elif isinstance(admitted, c.Subscribe):
-            self._subscribe(peer, admitted)
+            return
+        own = self._own.get(type(admitted))
+        if own is not None:
+            own(peer, admitted)
         else:
             step = self.feed(admitted, self.context("client", peer))
             self.answer(peer, admitted.id, step)
@@ -379,14 +403,15 @@ class Engine:
     def feed(self, value: Input, ctx: Context) -> Step:
         """Reduce one input, and gather what comes of it for this turn."""
         step, lines = take_step(self.state, value, ctx)
+        self.tally.inputs[ctx.source] += 1
         self.untold.extend(lines)
         self._names.extend(map(name_of, step.events))
         if step.effects:
             self._effects.extend(step.effects)
         for fault in step.faults:
             self.faults.note(fault.where, fault.error)
-        if self._journal is not None:
-            self._journal.record(value, ctx, lines, step)
+        if self.journal is not None:
+            self.journal.record(value, ctx, lines, step)
         return step
 
     def answer(self, peer: Peer, id: int | str | None, step: Step) -> None:
@@ -415,50 +440,21 @@ class Engine:
         """Answer with an error; a fatal one is the last thing that the connection is told."""
         error = Error(refusal.code, refusal.message, refusal.fatal, 0, refusal.id)
         before = self.state.version
+        self._count_refusal(peer, refusal)
         self.put(peer, Due(before, encode_line(error)))
         if refusal.fatal:
             self.registrations.evict(peer)
             self.close_behind(peer, before)
 
-    def close_behind(self, peer: Peer, fence: int | None = None) -> None:
-        """Nothing more is taken from this connection; what it is due goes out, then it is closed."""
-        peer.leaving = True
-        peer.connection.close()
-        peer.inbox.clear()
-        self.put(peer, End(self.state.version if fence is None else fence))
-
-    # --- queries
-
-    def _get_events(self, peer: Peer, command: c.GetEvents) -> None:
-        # Events of this very turn are not in history yet: they go there before anything is answered from it.
-        self.commit_and_tell()
-        history = self.history
-        try:
-            since = since_of(command, self.identity.run_id, history.newest, "get_events: `") or 0
-        except Unfit as unfit:
-            self.refuse_unfit(peer, unfit, command.id)
-            return
-        lines = events_after(history, since, command.limit or 1000, self.config.limits.event_list_bytes)
-        reply = EventList(
-            events=tuple(Raw(line[:-1]) for line in lines),
-            version=history.newest,
-            truncated=since < history.floor,
-            oldest=history.oldest,
-            id=command.id,
-        )
-        self.put(peer, Due(history.newest, encode_line(reply)))
-
-    def _subscribe(self, peer: Peer, command: c.Subscribe) -> None:
-        try:
-            interest = interest_of(command, "subscribe: `", self.event_names)
-            since = since_of(command, self.identity.run_id, self.state.version, "subscribe: `")
-        except Unfit as unfit:
-            self.refuse_unfit(peer, unfit, command.id)
-            return
-        if command.snapshot:
-            self.put(peer, Render(command.id, interest))
-        else:
-            self.put(peer, Turn(self.state.version, interest, since, command.id))
+    def _count_refusal(self, peer: Peer, refusal: Refusal) -> None:
+        value = peer.in_hand
+        if isinstance(value, Malformed):
+            self.tally.errors[value.cmd or "unknown", refusal.code] += 1
+        elif value is not None:
+            self.tally.errors[c.name_of(value), refusal.code] += 1
+            self.tally.refused[type(value)] += 1
+        if refusal.fatal and peer.pid is None:
+            self.tally.turned_away[refusal.code] += 1
 
     def refuse_unfit(self, peer: Peer, unfit: Unfit, id: int | str | None) -> None:
         """Answer a query that cannot be carried out."""
@@ -466,6 +462,13 @@ class Engine:
             self.refuse(peer, peer.connection.refuse_bad("invalid_command", str(unfit), id))
         else:
             self.refuse(peer, Refusal(unfit.code, str(unfit), False, id))
+
+    def close_behind(self, peer: Peer, fence: int | None = None) -> None:
+        """Nothing more is taken from this connection; what it is due goes out, then it is closed."""
+        peer.leaving = True
+        peer.connection.close()
+        peer.inbox.clear()
+        self.put(peer, End(self.state.version if fence is None else fence))
 
     # --- effects
 

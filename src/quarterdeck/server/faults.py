@@ -22,10 +22,12 @@ class Faults:
     """Counts by place: what was being done, what was raised, and the line that raised it."""
 
     def __init__(self) -> None:
+        self.total = 0
         self._counts: OrderedDict[tuple[str, str, str, int], int] = OrderedDict()
 
     def note(self, doing: str, error: Exception) -> None:
         """Log that something broke down: the launcher goes on without it."""
+        self.total += 1
         place = (doing, type(error).__name__, *_line_of(error))
         count = self._counts.pop(place, 0) + 1
         self._counts[place] = count

@@ -15,10 +15,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, get_args
 
 from quarterdeck.log.history import History
 from quarterdeck.schema.replies import Bookmark, Error, Lagged, Snapshot, Subscribed
+from quarterdeck.schema.types import Slow
 from quarterdeck.server.outbox import Directed, Due, End, Entry, Interest, Outbox, Render, Turn
 from quarterdeck.wire.codec import encode_line, encode_value
 
@@ -39,7 +40,7 @@ def nowhere(lines: bytes) -> None:
 class Subscriber(ABC):
     """Where one connection stands in the stream. `cursor` None: no stream goes to it yet."""
 
-    __slots__ = ("blocked", "caught_up", "cursor", "filtered", "group", "interest", "outbox", "send")
+    __slots__ = ("blocked", "caught_up", "cursor", "filtered", "group", "interest", "outbox", "send", "sent_alone")
 
     def __init__(self) -> None:
         self.cursor: int | None = None
@@ -52,6 +53,18 @@ class Subscriber(ABC):
         self.send: Callable[[bytes], None] = (
             nowhere  # hands bytes to the socket; `blocked` is set where it took not all
         )
+        self.sent_alone = 0  # bytes sent to it by itself, less what its group counts for it and it was not sent
+
+    @property
+    def sent_bytes(self) -> int:
+        """Bytes handed to its socket so far."""
+        return self.sent_alone + (self.group.sent_bytes if self.group is not None else 0)
+
+    def lag(self, head: int) -> int:
+        """How many events, up to `head`, it was not sent yet; those that its filter lets pass by are none."""
+        if self.cursor is None or self.caught_up:
+            return 0
+        return max(0, head - self.cursor)
 
     @abstractmethod
     def ended(self) -> None:
@@ -67,15 +80,16 @@ class Subscriber(ABC):
 
 
 class Group:
-    """The subscribers of one filter."""
+    """The subscribers of one filter. `sent_bytes` counts what is sent to all of them alike: once, not for each."""
 
-    __slots__ = ("bookmark_due", "members", "names", "position")
+    __slots__ = ("bookmark_due", "members", "names", "position", "sent_bytes")
 
     def __init__(self, names: frozenset[str] | None, position: int) -> None:
         self.names = names
         self.members: dict[Subscriber, None] = {}
         self.position = position
         self.bookmark_due = position + BOOKMARK_AFTER
+        self.sent_bytes = 0
 
 
 Chunk = tuple[bytes, int, int]
@@ -105,6 +119,7 @@ class Hub:
         self._chunks: dict[tuple[int, int, frozenset[str] | None, int], Chunk] = {}
         self._rendered: tuple[int, bytes] = (-1, b"")
         self._old_pages = 0  # pages read from the disk so far
+        self.lagged: dict[Slow, int] = dict.fromkeys(get_args(Slow), 0)  # how often `lagged` was told, by choice
 
     def tell(self, lines: Sequence[bytes], names: Sequence[str]) -> None:
         """Append encoded events to history and write them to everybody who is due them."""
@@ -128,6 +143,7 @@ class Hub:
         pumped.
         """
         group.bookmark_due = head + BOOKMARK_AFTER
+        group.sent_bytes += len(joined)
         is_short = len(joined) <= self._write_bytes and before == group.position
         for subscriber in list(group.members):
             if is_short and self._is_plain(subscriber, before):
@@ -137,6 +153,7 @@ class Hub:
                 if subscriber.blocked:
                     subscriber.caught_up = False
             else:
+                subscriber.sent_alone -= len(joined)
                 self.pump(subscriber)
 
     def _is_plain(self, subscriber: Subscriber, before: int) -> bool:
@@ -152,6 +169,7 @@ class Hub:
         """No stream goes to this connection any more."""
         group = subscriber.group
         if group is not None:
+            subscriber.sent_alone += group.sent_bytes
             del group.members[subscriber]
             if not group.members:
                 del self._groups[group.names]
@@ -167,6 +185,7 @@ class Hub:
             group = self._groups[interest.names] = Group(interest.names, self.history.newest)
         group.members[subscriber] = None
         subscriber.group = group
+        subscriber.sent_alone -= group.sent_bytes
         subscriber.interest = interest
         subscriber.cursor = cursor
         subscriber.filtered = 0
@@ -197,6 +216,7 @@ class Hub:
             is_read_enough = self._old_pages > pages_before
             if size >= self._write_bytes or is_read_enough:
                 if size:
+                    subscriber.sent_alone += size
                     subscriber.send(b"".join(parts))
                 if subscriber.blocked:
                     return
@@ -206,6 +226,7 @@ class Hub:
                 parts.clear()
                 size = 0
         if parts:
+            subscriber.sent_alone += size
             subscriber.send(parts[0] if len(parts) == 1 else b"".join(parts))
         if not subscriber.blocked:
             self._rest(subscriber)
@@ -290,6 +311,7 @@ class Hub:
         line = encode_line(Lagged(first, to, to))
         subscriber.cursor = to
         subscriber.filtered = 0
+        self.lagged[slow] += 1
         if slow == "snapshot":
             return line + self._render(None)
         if slow == "disconnect":

@@ -57,12 +57,16 @@ class Peer(Subscriber, asyncio.Protocol):
         "ended_input",
         "exit_wait_is_over",
         "gone",
+        "in_hand",
         "inbox",
         "is_rendering",
         "leaving",
         "link",
+        "others",
         "owner",
         "pid",
+        "pings",
+        "received_bytes",
         "start",
         "transport",
     )
@@ -78,6 +82,10 @@ class Peer(Subscriber, asyncio.Protocol):
         self.pid: int | None = None
         self.start: int | None = None
         self.inbox: deque[AnyCommand | Malformed] = deque()  # decoded, not yet taken
+        self.in_hand: AnyCommand | Malformed | None = None  # what was taken last: a refusal is counted as its outcome
+        self.pings = 0  # answered at once
+        self.others = 0  # lines taken one by one
+        self.received_bytes = 0
         self.is_rendering = False  # a snapshot is due: later commands wait for it
         self.ended_input = False  # end of file was seen, or a read error
         self.leaving = False  # nothing more is taken from it; what is due goes out, then it is closed
@@ -100,6 +108,7 @@ class Peer(Subscriber, asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes came."""
+        self.received_bytes += len(data)
         if not self.leaving:
             self.connection.receive(data)
             self.owner.received(self)
@@ -136,6 +145,7 @@ class Peer(Subscriber, asyncio.Protocol):
     def read_now(self) -> None:
         """Take what the kernel holds at this moment, without waiting."""
         received, ended = self.link.read_now()
+        self.received_bytes += len(received)
         if received and not self.leaving:
             self.connection.receive(received)
         self.ended_input = self.ended_input or ended
@@ -185,3 +195,8 @@ class Peer(Subscriber, asyncio.Protocol):
     def lost_too_much(self) -> None:
         """It was told `lagging`."""
         self.owner.evict(self)
+
+    @property
+    def commands(self) -> int:
+        """How many lines of it were taken, bad ones among them."""
+        return self.pings + self.others

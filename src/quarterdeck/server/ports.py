@@ -4,13 +4,29 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, final
 
 from quarterdeck.core.state import State
 from quarterdeck.core.step import Context, Effect, Input, JournalReported, Step
 from quarterdeck.log.history import History
 from quarterdeck.server.peer import Peer
+from quarterdeck.server.tally import Timing
 from quarterdeck.wire.connection import Refusal
+
+
+@final
+class JournalFigures:
+    """What a journal has kept in this run, what waits while it fails, and what was lost when it had failed."""
+
+    __slots__ = ("bytes", "commits", "lost_inputs", "steps", "waiting_bytes", "waiting_steps")
+
+    def __init__(self) -> None:
+        self.commits = Timing()
+        self.steps = 0
+        self.bytes = 0
+        self.waiting_steps = 0
+        self.waiting_bytes = 0
+        self.lost_inputs = 0
 
 
 class Journal(Protocol):
@@ -32,6 +48,10 @@ class Journal(Protocol):
 
     def commit(self) -> None:
         """Keep what was recorded since the last commit."""
+        ...
+
+    def figures(self) -> JournalFigures:
+        """What was kept so far."""
         ...
 
 

@@ -1,14 +1,27 @@
-"""What queries ask of history: which events, from where, and does that fit this run (protocol, sections 2 and 4)."""
+"""Queries: what is asked and changes nothing, answered in the order of its connection's commands (protocol, sections 2
+and 4).
+
+The functions say which events are asked for, from where, and whether that fits this run.
+"""
 
 from __future__ import annotations
 
 import functools
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+from msgspec import Raw
 
 from quarterdeck.log.history import History
-from quarterdeck.schema.commands import GetEvents, Subscribe, Subscription
+from quarterdeck.schema.commands import GetEvents, GetMetrics, GetSnapshot, Subscribe, Subscription
 from quarterdeck.schema.patterns import matches
-from quarterdeck.server.outbox import Interest
+from quarterdeck.schema.replies import EventList, Metrics
+from quarterdeck.server.metrics import connections_of, samples_of
+from quarterdeck.server.outbox import Due, Interest, Render, Turn
+from quarterdeck.server.peer import Peer
+from quarterdeck.wire.codec import encode_line
+
+if TYPE_CHECKING:
+    from quarterdeck.server.engine import Engine
 
 
 class Unfit(Exception):
@@ -17,6 +30,63 @@ class Unfit(Exception):
     def __init__(self, code: Literal["invalid_command", "unknown_run"], what: str) -> None:
         self.code: Literal["invalid_command", "unknown_run"] = code
         super().__init__(what)
+
+
+class Queries:
+    """Answers them for its engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def get_snapshot(self, peer: Peer, command: GetSnapshot) -> None:
+        """Rendered when its turn to be written comes."""
+        self._engine.put(peer, Render(command.id))
+
+    def get_metrics(self, peer: Peer, command: GetMetrics) -> None:
+        """Read at this moment, in the middle of a turn."""
+        engine = self._engine
+        reply = Metrics(
+            version=engine.state.version,
+            run_id=engine.identity.run_id,
+            samples=samples_of(engine),
+            connections=connections_of(engine),
+            id=command.id,
+        )
+        engine.put(peer, Due(engine.state.version, encode_line(reply)))
+
+    def get_events(self, peer: Peer, command: GetEvents) -> None:
+        """From history, where this very turn's events are not yet: they go there before."""
+        engine = self._engine
+        engine.commit_and_tell()
+        history = engine.history
+        try:
+            since = since_of(command, engine.identity.run_id, history.newest, "get_events: `") or 0
+        except Unfit as unfit:
+            engine.refuse_unfit(peer, unfit, command.id)
+            return
+        lines = events_after(history, since, command.limit or 1000, engine.config.limits.event_list_bytes)
+        reply = EventList(
+            events=tuple(Raw(line[:-1]) for line in lines),
+            version=history.newest,
+            truncated=since < history.floor,
+            oldest=history.oldest,
+            id=command.id,
+        )
+        engine.put(peer, Due(history.newest, encode_line(reply)))
+
+    def subscribe(self, peer: Peer, command: Subscribe) -> None:
+        """Begins when its turn to be written comes."""
+        engine = self._engine
+        try:
+            interest = interest_of(command, "subscribe: `", engine.event_names)
+            since = since_of(command, engine.identity.run_id, engine.state.version, "subscribe: `")
+        except Unfit as unfit:
+            engine.refuse_unfit(peer, unfit, command.id)
+            return
+        if command.snapshot:
+            engine.put(peer, Render(command.id, interest))
+        else:
+            engine.put(peer, Turn(engine.state.version, interest, since, command.id))
 
 
 def interest_of(wanted: Subscription | Subscribe, where: str, known: frozenset[str]) -> Interest:

@@ -30,7 +30,7 @@ from quarterdeck.log.history import History
 from quarterdeck.log.journal import Journal, Kept, Lost, set_aside
 from quarterdeck.schema.types import JournalState
 from quarterdeck.server.epilogue import close_last_run
-from quarterdeck.server.ports import Identity
+from quarterdeck.server.ports import Identity, JournalFigures
 from quarterdeck.server.recorded import UNRECORDED, encode
 from quarterdeck.server.runs import Head
 from quarterdeck.slices.loaded import NONE, Loaded
@@ -50,6 +50,11 @@ CALM_S: Final = 60.0
 """Trouble sooner after the last one goes on with its pauses: a disk that is just about full is no news each second."""
 
 
+def no_time() -> int:
+    """The counter of those who do not measure."""
+    return 0
+
+
 class Recording:
     """Keeps one run. `opens` opens the journal, and may be called again after trouble."""
 
@@ -61,11 +66,14 @@ class Recording:
         limits: Limits,
         now: str,
         loaded: Loaded = NONE,
+        *,
+        elapsed_ns: Callable[[], int] = no_time,
     ) -> None:
         self._opens = opens
         self._loaded = loaded
         self._identity = identity
         self._limits = limits
+        self._elapsed_ns = elapsed_ns
         self._clock = _UnixMs()
         self._began_ms = self._clock.of(now)
         self._journal: Journal | None = None
@@ -84,6 +92,8 @@ class Recording:
         self._waiting: list[Kept] = []
         self._waiting_bytes = 0
         self._lost_inputs: int | None = None  # None: nothing is lost so far
+        self._lost_before = 0
+        self._figures = JournalFigures()
         self._damaged: Journal | None = None  # to be set aside before another one is opened
         self._retry_s = RETRY_S
         self._worked_s = float("-inf")  # since when it works again, in the loop's time
@@ -149,7 +159,7 @@ class Recording:
             self._put_off(steps)
             return
         try:
-            self._journal.append(steps)
+            self._append(self._journal, steps)
         except JournalError as error:
             self._put_off(steps)
             self._fail(error)
@@ -159,6 +169,21 @@ class Recording:
                 self._checkpoint(self._journal)
             except JournalError as error:
                 self._fail(error)
+
+    def _append(self, journal: Journal, steps: list[Kept]) -> None:
+        began_ns = self._elapsed_ns()
+        size = journal.append(steps)
+        figures = self._figures
+        figures.commits.add(self._elapsed_ns() - began_ns)
+        figures.steps += len(steps)
+        figures.bytes += size
+
+    def figures(self) -> JournalFigures:
+        """What was kept so far, and what waits."""
+        self._figures.waiting_bytes = self._waiting_bytes
+        self._figures.waiting_steps = len(self._waiting)
+        self._figures.lost_inputs = self._lost_before + (self._lost_inputs or 0)
+        return self._figures
 
     def _checkpoint(self, journal: Journal, lost: Lost | None = None) -> None:
         """Keep the hash of the state, and in every tenth row the state; behind a hole always, together with it."""
@@ -243,9 +268,10 @@ class Recording:
             why = self._trouble or ""
             self._checkpoint(journal, Lost(self._state.version, lost, self._clock.last, why))
             self._lost_inputs = None
+            self._lost_before += lost
             return lost
         if self._waiting:
-            journal.append(self._waiting)
+            self._append(journal, self._waiting)
             self._waiting.clear()
             self._waiting_bytes = 0
         if self._inputs >= self._next_hash:

@@ -139,6 +139,7 @@ class Registrations:
         peer.pid = command.pid
         self._by_pid[command.pid] = peer
         self._door.registered(peer)
+        engine.tally.registrations[command.kind] += 1
         registered = Registered(
             client_id=reply.client_id,
             launcher_pid=engine.identity.pid,
@@ -158,6 +159,7 @@ class Registrations:
         before, first = engine.state.version, len(engine.untold)
         pid = peer.pid
         engine.feed(command, engine.context("client", peer))
+        engine.tally.exits["goodbye"] += 1
         lines = b"".join(engine.untold[first:])
         if command.id is not None:
             lines += encode_line(Ack(engine.state.version, command.id))
@@ -181,6 +183,7 @@ class Registrations:
             ctx = self._engine.context("launcher", peer)
             self._forget(peer, peer.pid)
             self._engine.feed(how, ctx)
+            self._engine.tally.exits[how.reason] += 1
 
     def awaits_exit(self, peer: Peer) -> bool:
         """Whether its goodbye waits for the exit status of a child of ours, which says more (section 3.5)."""

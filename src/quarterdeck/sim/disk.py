@@ -63,12 +63,13 @@ class SimJournal(Journal):
 
     disk: Disk
 
-    def append(self, steps: Sequence[Kept]) -> None:
+    def append(self, steps: Sequence[Kept]) -> int:
         """Keep a turn's steps, if there is room."""
         self.disk.commits("before")
         self.disk.check()
-        super().append(steps)
+        size = super().append(steps)
         self.disk.commits("after")
+        return size
 
     def checkpoint(self, inputs: int, hash: str, state: bytes | None) -> None:
         """Keep a hash, if there is room."""

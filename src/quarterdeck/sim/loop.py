@@ -86,6 +86,10 @@ class SimClock:
         """Milliseconds since the launcher started."""
         return (self._time.us - self._start_us) // 1000
 
+    def elapsed_ns(self) -> int:
+        """Nanoseconds of virtual time: no work takes any."""
+        return self._time.us * 1000
+
     def entropy(self) -> int:
         """A u64."""
         return self._draw.getrandbits(64)
