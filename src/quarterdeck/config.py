@@ -71,6 +71,9 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     launcher_log_bytes: Annotated[
         Bytes, "`launcher.log` of `up -d`; beyond, it is moved to `launcher.log.1`, and begun anew"
     ] = 1_048_576
+    metrics_connections: Annotated[Count, "requests for `/metrics` at once; one more is cut off"] = 16
+    metrics_request_bytes: Annotated[Bytes, "the head of such a request"] = 8_192
+    metrics_timeout: Annotated[Seconds, "seconds that such a request and its answer may take together"] = 5.0
     exited_processes: Annotated[Annotated[int, Meta(ge=0)], "exited process records kept, the latest exits"] = (
         EXITED_PROCESSES_MAX
     )
@@ -107,6 +110,14 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     builtin_sagas: Annotated[
         bool, "have the host respawn its pool and clean up after windows; `false` for one that does so unasked"
     ] = True
+    metrics_port: Annotated[
+        Annotated[int, Meta(ge=0, le=65_535)], "port of 127.0.0.1 at which `/metrics` is served; 0: it is not"
+    ] = 0
+    metrics_token: Annotated[
+        Literal["required", "none"],
+        "whether `/metrics` asks for the token in `metrics.token` of the data folder; `none`: every user of this "
+        "machine may read",
+    ] = "required"
     log_level: Annotated[Literal["debug", "info", "warning", "error"], "least severe log line written to stderr"] = (
         "info"
     )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -45,6 +47,42 @@ def test_a_setting_reaches_the_launcher(folder: Path) -> None:
         assert launcher.stop() == 0
     assert done.returncode == 1
     assert done.stdout == ""
+
+
+def test_metrics_are_served_at_the_port_that_is_given(folder: Path) -> None:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port = sock.getsockname()[1]
+    launcher = Launcher(folder, "--metrics", f"localhost:{port}")
+    try:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
+        connection.request(
+            "GET", "/metrics", headers={"Authorization": f"Bearer {(folder / 'metrics.token').read_text()}"[:-1]}
+        )
+        assert connection.getresponse().status == 200
+        connection.close()
+    finally:
+        assert launcher.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("0.0.0.0:9464", "metrics are served at 127.0.0.1 and nowhere else; give a port"),
+        ("[::]:9464", "metrics are served at 127.0.0.1 and nowhere else; give a port"),
+        ("example.org:80", "metrics are served at 127.0.0.1 and nowhere else; give a port"),
+        ("0", "expected a port, 1 to 65535"),
+        ("65536", "expected a port, 1 to 65535"),
+        ("http", "expected a port, 1 to 65535"),
+        ("", "expected a port, 1 to 65535"),
+    ],
+)
+def test_metrics_are_served_nowhere_else(given: str, said: str) -> None:
+    done = run("serve", "--metrics", given)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert (
+        done.stderr == f"quarterdeck: Invalid value for '--metrics': {given}: {said}; see: quarterdeck serve --help\n"
+    )
 
 
 def test_the_help_lists_every_setting() -> None:

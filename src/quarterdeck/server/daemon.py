@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from quarterdeck.core.state import Rules
     from quarterdeck.deckfile import DeckFile
     from quarterdeck.server.recording import Recording
+    from quarterdeck.server.scrapes import Scrapes
     from quarterdeck.server.service import Service
     from quarterdeck.server.supervisor import Supervisor
     from quarterdeck.slices.slice import Slice
@@ -187,6 +188,7 @@ class Daemon:
         loop = asyncio.get_running_loop()
         stopped = asyncio.Event()
         acceptor = Acceptor(self._listener, self._config, loop, self._loaded.vocabulary)
+        scrapes = self._scrapes()
         witness = _witness(self._config)
         clock = SystemClock()
         blind = witness.cannot_observe if witness is not None else ()
@@ -214,6 +216,8 @@ class Daemon:
             self._supervisor.begin(loop, lambda observation: engine.observe(observation, "child"))
             engine.turn()  # what is alive already is known before anybody can ask
         acceptor.serve(engine)
+        if scrapes is not None:
+            await scrapes.start(engine)
         if witness is not None:
             engine.watch_with(witness)
         self._announce(Listening(__version__, os.getpid(), self._listener.address, self._identity.run_id))
@@ -223,6 +227,8 @@ class Daemon:
             loop.call_later(WARM_AFTER_S, _report_crash, self._folder / JOURNAL_NAME, self._identity.run_id)
         await stopped.wait()
         acceptor.close()
+        if scrapes is not None:
+            scrapes.close()
         if witness is not None:
             witness.stop()
         await self._flush(engine, acceptor)
@@ -234,6 +240,14 @@ class Daemon:
         if self._service is not None:
             self._service.close()
         return 0 if self._supervisor is None else self._supervisor.exit_code
+
+    def _scrapes(self) -> Scrapes | None:
+        """Who serves metrics, if anybody does; made before there is anything that a taken port would leave behind."""
+        if self._config.metrics_port == 0:
+            return None
+        from quarterdeck.server.scrapes import Scrapes
+
+        return Scrapes.prepare(self._config, self._folder)
 
     def _recording(self, rules: Rules, clock: SystemClock) -> Recording | None:
         """What keeps this run, if it is to be kept."""

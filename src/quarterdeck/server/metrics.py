@@ -106,7 +106,7 @@ _LAUNCHER: Final = (
     ),
 )
 _CONNECTIONS: Final = (
-    Metric("quarterdeck_connections", "gauge", "connections that are open", lambda m: len(m.peers)),
+    Metric("quarterdeck_connections_open", "gauge", "open connections", lambda m: len(m.peers)),
     Metric(
         "quarterdeck_connections_unregistered",
         "gauge",

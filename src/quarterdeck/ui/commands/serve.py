@@ -32,6 +32,7 @@ EXAMPLES = (
     ),
     ("quarterdeck serve --saga app.sagas:TearOff", "Load a saga of the application's own: docs/sagas.md."),
     ("quarterdeck serve --slice app.counter:Counter", "Keep a slice of the application's own state, too."),
+    ("quarterdeck serve --metrics 9464 --log-format json", "Let Prometheus look, and write log lines as JSON."),
     ("quarterdeck serve --set pid_check=off", "Change a setting; an unknown one is refused with the right ones."),
 )
 
