@@ -168,6 +168,20 @@ class SortsNothing(Told):
         yield value
 
 
+class CountsNoCommands(Told):
+    def alter(self, value: Line) -> Iterator[Line]:
+        for row in value.get("connections", ()):
+            row["commands"] = 1
+        yield value
+
+
+class CountsDown(Told):
+    def alter(self, value: Line) -> Iterator[Line]:
+        for sample in value.get("samples", ()):
+            sample["value"] = -sample["value"]
+        yield value
+
+
 class SubscribesAtHead(Told):
     def alter(self, value: Line) -> Iterator[Line]:
         yield {**value, "version": value["version"] + 1} if value.get("event") == "subscribed" else value
@@ -208,6 +222,8 @@ CAUGHT: list[tuple[type[Fault], str]] = [
     (NamesNoMember, "4/ping-members"),
     (LeavesOutMember, "5/process_exited"),
     (SortsNothing, "6/snapshot-sorted"),
+    (CountsNoCommands, "6/metrics-connections"),
+    (CountsDown, "6/metrics-samples"),
     (SubscribesAtHead, "6/register-with-since"),
     (SaysNothingAtTheEnd, "7/quit-ends-it"),
 ]

@@ -89,6 +89,7 @@ class Hearing:
             "registered": self._registered,
             "pong": self._fenced,
             "ack": self._fenced,
+            "metrics": self._fenced,
             "event_list": self._fenced,
             "error": self._error,
         }

@@ -90,7 +90,7 @@ RECT: Final = Member(
 ANY: Final = ("host", "renderer", "srv", "tool")
 HOST: Final = ("host",)
 HOST_OR_TOOL: Final = ("host", "tool")
-QUERIES: Final = ("ping", "get_snapshot", "get_events", "subscribe")
+QUERIES: Final = ("ping", "get_snapshot", "get_metrics", "get_events", "subscribe")
 
 _RUN_ID: Final = Member((), ("", "x" * 513, 1, []))  # any other text is of another run
 _SUBSCRIBE: Final = {
@@ -115,6 +115,7 @@ ASKED: Final[dict[str, Asked]] = {
     "ping": Asked(ANY, {"nonce": U64}),
     "goodbye": Asked(ANY),
     "get_snapshot": Asked(ANY),
+    "get_metrics": Asked(ANY),
     "get_events": Asked(
         ANY,
         {

@@ -58,7 +58,8 @@ def replies_take_no_version(stage: Stage) -> None:
     talker = stage.join()
     other.ping()
     before = talker.head()
-    for command in ({"cmd": "get_snapshot"}, {"cmd": "get_events", "since": 0}, {"cmd": "fly"}, {"cmd": "subscribe"}):
+    asked: tuple[Line, ...] = ({"cmd": "get_events", "since": 0}, {"cmd": "fly"}, {"cmd": "subscribe"})
+    for command in ({"cmd": "get_snapshot"}, {"cmd": "get_metrics"}, *asked):
         talker.ask(command)
     if talker.head() != before:
         raise Breach(f"version {before} as before the queries", f"version {talker.head()}")
@@ -74,6 +75,7 @@ def order_of_replies(stage: Stage) -> None:
     kinds: tuple[tuple[Line, str], ...] = (
         ({"cmd": "ping", "nonce": 1}, "pong"),
         ({"cmd": "get_snapshot"}, "snapshot"),
+        ({"cmd": "get_metrics"}, "metrics"),
         ({"cmd": "fly"}, "error"),
         ({"cmd": "get_events", "since": 0, "limit": 1}, "event_list"),
         (published(1), "ack"),

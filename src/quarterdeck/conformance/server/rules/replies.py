@@ -197,6 +197,58 @@ def just_opened(stage: Stage) -> None:
         raise Breach(str(wanted), str(rows))
 
 
+# --- `metrics`
+
+
+@RULES.check("6")
+def metrics_connections(stage: Stage) -> None:
+    """`metrics` has a row for each registered connection, by `client_id`; its counts go up by what is sent and told."""
+    reader, quiet = stage.join(), stage.quiet()
+    before = _rows(quiet.ask({"cmd": "get_metrics"}))
+    reader.send(*({"cmd": "ping", "nonce": number} for number in range(3)), published("counted"))
+    reader.ping()
+    after = _rows(quiet.ask({"cmd": "get_metrics"}))
+    if list(after) != sorted(after):
+        raise Breach("`connections` by `client_id`", str(list(after)))
+    for talker in (reader, quiet):
+        row = after.get(talker.registered["client_id"])
+        if row is None or row["pid"] != talker.pid:
+            raise Breach(f"a row for client {talker.registered['client_id']}, pid {talker.pid}", str(row))
+    first, last = (rows[reader.registered["client_id"]] for rows in (before, after))
+    if last["commands"] - first["commands"] != 5:  # four pings, the last of them to wait for it, and a `publish`
+        raise Breach(f"commands {first['commands'] + 5}", str(last["commands"]))
+    for name in ("received_bytes", "sent_bytes"):
+        if last[name] <= first[name]:
+            raise Breach(f"more than {first[name]} {name}", str(last[name]))
+
+
+@RULES.check("6")
+def metrics_samples(stage: Stage) -> None:
+    """Of each name and labels `metrics` has one sample, and what counts never goes down."""
+    talker = stage.join()
+    before = _samples(talker.ask({"cmd": "get_metrics"}))
+    talker.send(published("counted"), {"cmd": "fly"})
+    talker.ping()
+    after = _samples(talker.ask({"cmd": "get_metrics"}))
+    for (name, labels), value in before.items():
+        if name.endswith(("_total", "_bucket", "_sum", "_count")) and after.get((name, labels), -1) < value:
+            raise Breach(f"{name} {dict(labels)} at least {value}", str(after.get((name, labels))))
+
+
+def _rows(metrics: Line) -> dict[int, Line]:
+    return {row["client_id"]: row for row in metrics["connections"]}
+
+
+def _samples(metrics: Line) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    found: dict[tuple[str, frozenset[tuple[str, str]]], float] = {}
+    for sample in metrics["samples"]:
+        key = sample["name"], frozenset(sample["labels"].items())
+        if key in found:
+            raise Breach("one sample of each name and labels", f"{sample['name']} {sample['labels']} twice")
+        found[key] = sample["value"]
+    return found
+
+
 # --- `event_list`
 
 
