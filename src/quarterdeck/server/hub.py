@@ -143,8 +143,9 @@ class Hub:
         pumped.
         """
         group.bookmark_due = head + BOOKMARK_AFTER
-        group.sent_bytes += len(joined)
-        is_short = len(joined) <= self._write_bytes and before == group.position
+        size = len(joined)
+        group.sent_bytes += size
+        is_short = size <= self._write_bytes and before == group.position
         for subscriber in list(group.members):
             if is_short and self._is_plain(subscriber, before):
                 subscriber.cursor = head
@@ -153,7 +154,7 @@ class Hub:
                 if subscriber.blocked:
                     subscriber.caught_up = False
             else:
-                subscriber.sent_alone -= len(joined)
+                subscriber.sent_alone -= size
                 self.pump(subscriber)
 
     def _is_plain(self, subscriber: Subscriber, before: int) -> bool:

@@ -101,7 +101,7 @@ class Tally:
         return self._events
 
     def left(self, peer: Peer) -> None:
-        """A connection has gone: what it did is kept in the totals."""
+        """A connection has gone, and is in no group any more: what it did is kept in the totals."""
         self.pings += peer.pings
         self.received_bytes += peer.received_bytes
-        self.sent_bytes += peer.sent_bytes
+        self.sent_bytes += peer.sent_alone

@@ -80,6 +80,7 @@ ADMITTED: Final[dict[Phase, dict[Class, Verdict]]] = {
 
 _COMPACTED: Final = (Publish, ReportStatus)
 """What holds JSON of the application's own; a tuple, since the union of types would be made anew with each line."""
+_WHILE_NEW: Final = ADMITTED[Phase.NEW]
 _CLASS_OF: Final = {kind: CLASSES[str(kind.__struct_config__.tag)] for kind in COMMAND_TYPES}
 
 
@@ -99,7 +100,7 @@ class ServerConnection:
 
     def __init__(self, decoder: CommandDecoder, bounds: Bounds) -> None:
         self.phase = Phase.NEW
-        self._admitted = ADMITTED[Phase.NEW]  # looked up once a phase: with each line it would be felt
+        self._admitted = _WHILE_NEW  # not looked up with each line: that would be felt
         self._decoder = decoder
         self._bounds = bounds
         self._lines = LineBuffer(bounds.line_bytes_max)
