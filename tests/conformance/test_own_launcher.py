@@ -18,6 +18,7 @@ NOT_PROVOKED = {
     "5/journal_changed",  # a disk that fails
     "5/host_unresponsive",
     "5/host_responsive",
+    "5/saga_undo_begun",  # a saga of an application's own
     "7/probe_ui_thread",
 }
 """What no check can bring this version of the launcher to say."""
