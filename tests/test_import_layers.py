@@ -135,6 +135,7 @@ FILES = {
     **dict.fromkeys(("ui/foreground.py", "ui/single.py"), FileRule(lazily=_names("server.daemon"))),
     "ui/looking_back.py": FileRule(lazily=_names("server.history")),
     "ui/slicing.py": FileRule(lazily=_names("server.loading")),
+    "ui/commands/check.py": FileRule(lazily=_names("server.saga_loading server.slicing")),  # does what `up` would
 }
 
 # One driver, several files: they may import each other and what all witnesses share, but no other driver.

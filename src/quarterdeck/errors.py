@@ -84,7 +84,11 @@ class AlreadyRunning(EndpointError):
 
 
 class NoLauncher(EndpointError):
-    """Raised when nobody listens at the address."""
+    """Raised when nobody listens at the address, a path or a pipe's name."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        super().__init__(f"no launcher listens at {address}")
 
 
 class EndpointRefused(EndpointError):

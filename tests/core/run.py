@@ -34,6 +34,10 @@ class Run:
         self.told += step.events
         return step
 
+    def wait_until(self, now_ms: int) -> None:
+        """Let time pass: the next input comes in the first second that is not before."""
+        self._seconds = max(self._seconds, -(-now_ms // 1000) - 1)
+
     def register(self, pid: int, kind: ProcessKind = "tool", name: str | None = None) -> Step:
         return self.feed(Register(kind=kind, pid=pid, version="1", name=name), pid)
 

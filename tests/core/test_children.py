@@ -13,6 +13,7 @@ from quarterdeck.core.step import (
     ConfigurationRead,
     SpawnChild,
     Step,
+    Tick,
 )
 from quarterdeck.schema.commands import StartProcess, StopProcess
 from quarterdeck.schema.events import ChildEvent, StartupStageBegun, StartupStageEnded
@@ -77,6 +78,44 @@ def test_one_that_waits_and_is_stopped_is_told_so_and_with_it_who_waits_for_it()
     ]
     assert told(run.feed(StopProcess(name="web"), 1)) == []
     assert spawned(run.feed(ChildProbed("db", 100), source="child")) == []
+
+
+def pass_deadline(run: Run) -> Step:
+    due = run.state.deadlines.nearest()
+    assert due is not None
+    run.wait_until(due)
+    return run.feed(Tick(), source="clock")
+
+
+def test_one_that_never_gets_ready_is_given_up_though_each_time_it_ran_for_long() -> None:
+    run = Run()
+    run.register(1)
+    plan = ChildPlan("slow", ready="registered", stable_ms=1_000, ready_timeout_ms=5_000, restarts_max=2)
+    run.feed(ChildrenConfigured((plan,)), source="child")
+    ends: list[ChildEvent] = []
+    for pid in (100, 101, 102):
+        run.feed(ChildSpawned("slow", pid), source="child")
+        assert told(pass_deadline(run))[0][1] == "stopping"
+        step = run.feed(ChildExited("slow", pid, -15), source="child")
+        ends += [event for event in step.events if isinstance(event, ChildEvent)]
+        if ends[-1].state == "backoff":
+            assert spawned(pass_deadline(run)) == ["slow"]
+    assert [event.state for event in ends] == ["backoff", "backoff", "failed"]
+    assert (ends[0].delay_ms or 0) < (ends[1].delay_ms or 0)
+    said = ends[-1].reason or ""
+    assert said.startswith("not ready within 5 s, for it did not register: a program that is no client needs")
+    assert said.endswith("restarted 2 times within 600 s, and given up")
+
+
+def test_one_that_was_ready_for_long_begins_anew() -> None:
+    run = Run()
+    run.register(1)
+    plan = ChildPlan("slow", ready="running", stable_ms=1_000, restarts_max=1)
+    run.feed(ChildrenConfigured((plan,)), source="child")
+    for pid in (100, 101, 102):
+        run.feed(ChildSpawned("slow", pid), source="child")
+        assert told(run.feed(ChildExited("slow", pid, 1), source="child"))[0][1] == "backoff"
+        assert spawned(pass_deadline(run)) == ["slow"]
 
 
 def reconfigured(run: Run, *plans: ChildPlan) -> Step:

@@ -24,6 +24,19 @@ def test_a_slice_that_keeps_its_rules_passes() -> None:
     check_slice(Jobs, examples=25)
 
 
+class Own(Jobs):
+    """Looks at who asks, as it may, for a client that asks is registered."""
+
+    def reduce(self, state: Any, command: SliceCommand, ctx: SliceContext) -> Iterator[SliceEvent]:
+        assert ctx.sender is not None
+        assert ctx.sender.pid > 0
+        yield from super().reduce(state, command, ctx)
+
+
+def test_whoever_asks_is_registered() -> None:
+    check_slice(Own, examples=25)
+
+
 class Write(SliceCommand, tag="notes_write", frozen=True):
     """Write a note."""
 
@@ -143,7 +156,9 @@ def test_a_slice_that_breaks_them_is_found_with_the_inputs(kind: type[Right], ne
         check_slice(kind, examples=60)
     report = str(raised.value)
     assert said in report
-    assert report.startswith(f"after {needed} inputs:")
+    registered = report.count('"cmd":"register"')
+    assert 1 <= registered <= min(needed, 3)  # of whoever asks
+    assert report.startswith(f"after {registered + needed} inputs:")
     assert report.count('"cmd":"notes_write"') == needed
 
 

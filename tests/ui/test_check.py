@@ -103,6 +103,13 @@ def test_what_may_not_be_meant_is_a_warning(deck: Path) -> None:
     assert second == "quarterdeck: warning: web: this machine has no program no-such-program"
 
 
+def test_its_slices_and_sagas_are_looked_for_as_up_does(deck: Path) -> None:
+    deck.write_text('[process.web]\ncommand = "true"\n[slices]\ncounter = "no_such_module:Counter"\n')
+    done = check(deck.parent)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "slices.counter: there is no module no_such_module" in done.stderr
+
+
 def test_a_program_is_looked_for_where_it_will_be(deck: Path) -> None:
     bin_folder = deck.parent / "bin"
     bin_folder.mkdir()

@@ -105,10 +105,28 @@ def test_without_a_launcher_it_is_one_line_and_code_4(args: tuple[str, ...], fol
     assert str(folder / "nobody.sock") in done.stderr
 
 
+def test_without_a_launcher_it_says_where_the_address_came_from(folder: Path) -> None:
+    def said(*args: str, endpoint: str | None = None) -> str:
+        ours = str(folder)
+        return run(*args, endpoint=endpoint, cwd=folder, XDG_DATA_HOME=ours, XDG_RUNTIME_DIR=ours).stderr
+
+    assert "the address is that of QUARTERDECK_ENDPOINT" in said("ps", endpoint=str(folder / "n.sock"))
+    assert "there is no quarterdeck.toml here or in a folder above" in said("ps")
+    given = said("ps", "--endpoint", str(folder / "n.sock"))
+    assert given.startswith(f"quarterdeck: no launcher listens at {folder / 'n.sock'}; start one")
+
+
+def test_a_command_that_does_not_exist_names_the_nearest() -> None:
+    done = run("pss")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "quarterdeck: No such command 'pss'; did you mean ps?; see: quarterdeck --help\n"
+    assert "did you mean" not in run("frobnicate").stderr
+
+
 @pytest.mark.parametrize(
     ("error", "code", "words"),
     [
-        (NoLauncher("nobody listens at /x"), 4, "start one (quarterdeck up or serve)"),
+        (NoLauncher("/x"), 4, "start one (quarterdeck up or serve)"),
         (AlreadyRunning(7, "1", "/x"), 3, "pid 7"),
         (ConfigError("a: expected b"), 2, "expected b"),
         (EndpointRefused("/x is a link"), 1, "/x is a link"),

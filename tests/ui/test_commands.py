@@ -64,7 +64,7 @@ def test_a_snapshot_on_a_terminal_is_a_summary(shared: Launcher) -> None:
 
 def test_ps_lists_processes(shared: Launcher) -> None:
     shared.run("ping")
-    headings, launcher, *_, last = shared.run("ps").stdout.splitlines()
+    headings, launcher, *_, last = shared.run("ps", "--all").stdout.splitlines()
     assert headings.split() == ["NAME", "KIND", "STATE", "PID", "UPTIME", "RESTARTS", "CPU", "MEMORY", "WHAT"]
     assert launcher.split()[:4] == ["launcher", "-", "starting", str(shared.pid)]
     assert last.split()[1:3] == ["tool", "exited"]
@@ -77,7 +77,7 @@ def test_ps_lists_processes(shared: Launcher) -> None:
 def test_a_hostile_name_cannot_control_the_terminal(shared: Launcher) -> None:
     assert shared.run("publish", "topic", "1", "--name", HOSTILE).returncode == 0
     assert shared.run("publish", HOSTILE, json.dumps(HOSTILE, ensure_ascii=False)).returncode == 0
-    for args in (["ps"], ["snapshot"], ["snapshot", "--json"], ["watch", "--since", "0", "--for", "0.5"]):
+    for args in (["ps", "--all"], ["snapshot"], ["snapshot", "--json"], ["watch", "--since", "0", "--for", "0.5"]):
         _, shown = run_on_terminal(args, endpoint=shared.endpoint)
         assert "evil[red]" in shown
         ours = re.sub(r"\x1b\[[\d;]*m", "", shown).replace("\r\n", "")

@@ -53,6 +53,19 @@ def test_one_that_fails_is_told_with_its_last_lines_and_the_rest_runs_on(deck: D
     assert deck.states() == {"db": "ready", "web": "failed", "slow": "running"}
 
 
+def test_a_program_that_does_not_exist_is_told_at_once_though_it_is_tried_again(deck: Deck) -> None:
+    deck.write(process("db", SERVES), process("web", ["no-such-program"], backoff_s=1000, backoff_max_s=1000))
+    done = deck.run("up", "-d")
+    assert done.returncode == 1
+    first, last = done.stderr.splitlines()
+    assert first == "quarterdeck: warning: web: this machine has no program no-such-program"
+    assert last.startswith("quarterdeck: web: failed; the launcher ")
+    assert deck.states()["web"] == "backoff"
+    done = deck.run("start", "web")
+    assert done.returncode == 1
+    assert "web: not ready" in done.stderr
+
+
 def test_what_is_optional_may_fail_and_what_has_ended_well_is_up(deck: Deck) -> None:
     nice = process("nice", FAILS, optional=True, restart="never")
     deck.write(

@@ -79,6 +79,15 @@ def test_only_so_many_are_shown_but_whoever_is_registered() -> None:
     assert len(shown(rows, everything=True).splitlines()) == len(rows) + 2
 
 
+def test_tools_that_did_what_they_came_for_do_not_hide_who_crashed() -> None:
+    tools = [one("gone", 0, "ps", 300 + place, state="exited", code=0, kind="tool") for place in range(20)]
+    crashed = one("gone", 0, "srv", 299, state="exited", code=-11, kind="srv")
+    failed = one("gone", 0, "send", 400, state="exited", code=1, kind="tool")
+    lines = shown([*DECK[:1], crashed, *tools, failed]).splitlines()
+    assert [line.split()[0] for line in lines[-3:]] == ["…", "srv", "send"]
+    assert lines[-3].strip() == "… 20 more (--all)"
+
+
 @pytest.mark.parametrize("name", ["a\x1b[2J", "a\nb"])
 def test_a_hostile_name_stays_in_its_cell(name: str) -> None:
     lines = shown([DECK[0], one("client", 0, name, 9)]).splitlines()

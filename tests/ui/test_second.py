@@ -49,7 +49,11 @@ def test_the_first_is_told_the_command_line_and_the_folder(deck: Deck) -> None:
     pid = deck.launcher_pid()
     handed = f"the launcher runs already (pid {pid}), and was handed this command line"
     done = deck.run("up")
-    assert (done.returncode, done.stdout, done.stderr) == (0, f"{handed}\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (
+        0,
+        f"{handed}; if its file has changed: quarterdeck reload\n",
+        "",
+    )
     done = deck.run("up", "-d", "db")
     assert (done.returncode, done.stdout) == (0, f"{handed}; to start more of it: quarterdeck start db\n")
     _, lines, _ = deck.start("watch", "--json", "--since", "0", "activated", "--count", "2").end()

@@ -93,7 +93,7 @@ def test_one_that_is_started_again_is_told_with_its_wait(deck: Deck) -> None:
         "db started, pid N",
         "db exit code N; starts again in N s",
         "db started, pid N, attempt N",
-        "db has failed: exit code N; restarted N times within N s, and given up",
+        "db has failed: exit code N; restarted once within N s, and given up",
     ]
 
 

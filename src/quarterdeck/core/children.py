@@ -11,7 +11,7 @@ from __future__ import annotations
 from quarterdeck.core.child_states import drop_deadlines, enter
 from quarterdeck.core.deadlines import Deadline
 from quarterdeck.core.restarts import again_or_never, joined, why_of
-from quarterdeck.core.state import Child, State
+from quarterdeck.core.state import Child, ChildPlan, State
 from quarterdeck.core.step import (
     ChildAdopted,
     ChildExited,
@@ -139,7 +139,7 @@ def adopted(state: State, observation: ChildAdopted, ctx: Context) -> Step:
         if observation.revision not in (None, child.plan.revision):
             _restart(state, step, child, ctx, "its configuration changed")
         elif child.plan.ready != "registered" and child.state == "running":
-            _ready(state, step, child)
+            _ready(state, step, child, ctx)
     return step
 
 
@@ -164,7 +164,7 @@ def probed(state: State, observation: ChildProbed, ctx: Context) -> Step:
     step = Step()
     child = state.children.get(observation.name)
     if child is not None and child.pid == observation.pid and child.state == "running":
-        _ready(state, step, child)
+        _ready(state, step, child, ctx)
     return step
 
 
@@ -172,7 +172,7 @@ def registered(state: State, step: Step, ctx: Context) -> None:
     """The child, or a descendant of it, registered."""
     child = state.children.get(ctx.child) if ctx.child is not None else None
     if child is not None and child.state == "running" and child.plan.ready == "registered":
-        _ready(state, step, child)
+        _ready(state, step, child, ctx)
 
 
 def exited(state: State, observation: ChildExited, ctx: Context) -> Step:
@@ -182,7 +182,7 @@ def exited(state: State, observation: ChildExited, ctx: Context) -> Step:
     if child is None or child.pid != observation.pid or not child.is_alive:
         return step
     drop_deadlines(state, child)
-    if child.started_ms is not None and ctx.now_ms - child.started_ms >= child.plan.stable_ms:
+    if child.ready_ms is not None and ctx.now_ms - child.ready_ms >= child.plan.stable_ms:
         child.attempt = 0
         child.restarts.clear()
     code = observation.code
@@ -206,7 +206,12 @@ def decide(state: State, step: Step, due: Deadline, ctx: Context) -> None:
     elif due.kind == "child_kill" and child.state == "stopping":
         step.effects.append(KillChild(child.plan.name, child.pid))
     elif due.kind == "child_ready" and child.state == "running":
-        end_as_failed(state, step, child, ctx, f"not ready within {child.plan.ready_timeout_ms} ms")
+        end_as_failed(state, step, child, ctx, _not_ready(child.plan))
+
+
+def _not_ready(plan: ChildPlan) -> str:
+    hint = ', for it did not register: a program that is no client needs ready = "running"'
+    return f"not ready within {plan.ready_timeout_ms / 1000:g} s{hint if plan.ready == 'registered' else ''}"
 
 
 def would_return(child: Child) -> bool:
@@ -323,15 +328,16 @@ def _alive(
     child.spawning = child.waiting = False
     child.pid, child.start, child.code, child.fault = pid, start, None, None
     _count(child)
-    child.started_ms = ctx.now_ms
+    child.ready_ms = None
     enter(state, step, child, "running", reason=reason)
     if child.plan.ready == "running" and child.wanted and not child.again:
-        _ready(state, step, child)
+        _ready(state, step, child, ctx)
     else:
         state.deadlines.set(Deadline(child.plan.name, 0, "child_ready"), ctx.now_ms + child.plan.ready_timeout_ms)
 
 
-def _ready(state: State, step: Step, child: Child) -> None:
+def _ready(state: State, step: Step, child: Child, ctx: Context) -> None:
+    child.ready_ms = ctx.now_ms
     state.deadlines.drop(Deadline(child.plan.name, 0, "child_ready"))
     enter(state, step, child, "ready")
     step.effects.append(ReadyChild(child.plan.name, child.pid))

@@ -1,8 +1,8 @@
 """Restarts: what comes of a child that ended by itself: again after a while, or never.
 
-Rules: the back-off doubles from `backoff_ms` to `backoff_max_ms`, a tenth up or down by chance; after `stable_ms` it
-begins anew; out of memory waits the longest at once. More than `restarts_max` restarts within `restarts_window_ms` are
-given up.
+Rules: the back-off doubles from `backoff_ms` to `backoff_max_ms`, a tenth up or down by chance; once a child has been
+ready for `stable_ms` it begins anew; out of memory waits the longest at once. More than `restarts_max` restarts within
+`restarts_window_ms` are given up.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ def again_or_never(
         else:
             enter(state, step, child, "exited", code=code, reason=why)
     elif _is_spent(child, ctx.now_ms):
-        spent = f"restarted {plan.restarts_max} times within {plan.restarts_window_ms // 1000} s, and given up"
+        times = "once" if plan.restarts_max == 1 else f"{plan.restarts_max} times"
+        spent = f"restarted {times} within {plan.restarts_window_ms // 1000} s, and given up"
         enter(state, step, child, "failed", code=code, reason=f"{why}; {spent}" if why else spent, output=output)
     else:
         child.restarts.append(ctx.now_ms)

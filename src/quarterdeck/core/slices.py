@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from quarterdeck.core.deadlines import Deadline
 from quarterdeck.core.state import State
 from quarterdeck.core.step import Context, Fault, Step
-from quarterdeck.schema.commands import SliceCommand
+from quarterdeck.schema.commands import SliceCommand, name_of
 from quarterdeck.schema.events import AnyEvent, SliceEvent
 from quarterdeck.schema.events import name_of as name_of_event
 from quarterdeck.slices.slice import Refusal, Sender, Slice, SliceContext
@@ -31,7 +31,10 @@ _STRIDE: Final = 0x9E3779B97F4A7C15
 def commanded(state: State, command: SliceCommand, ctx: Context) -> Step:
     """A client asks something of a slice. What the slice raises is the reducer's to catch: nothing was kept."""
     step = Step()
-    refusal = _carry_out(state, step, command, _context(state, ctx))
+    context = _context(state, ctx)
+    if context.sender is None:
+        return step.refuse("not_registered", f"{name_of(command)}: whoever sent this is not registered")
+    refusal = _carry_out(state, step, command, context)
     return step if refusal is None else step.refuse(refusal.code, refusal.message)
 
 

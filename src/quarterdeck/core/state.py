@@ -125,7 +125,7 @@ class Child(Struct):
     start: int | None = None
     code: int | None = None
     attempt: int = 0
-    started_ms: int | None = None
+    ready_ms: int | None = None
     restarts: list[int] = field(default_factory=list)
     wanted: bool = False
     waiting: bool = False

@@ -84,7 +84,7 @@ class ProcessTable(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     ] = "on-failure"
     backoff_s: Annotated[Seconds, "the wait before the first restart; it doubles with each one"] = 1.0
     backoff_max_s: Annotated[Seconds, "the longest wait before a restart"] = 30.0
-    stable_s: Annotated[Delay, "after running this long, waits and restarts are counted anew"] = 10.0
+    stable_s: Annotated[Delay, "after being ready this long, waits and restarts are counted anew"] = 10.0
     restarts_max: Annotated[
         Annotated[int, Meta(ge=0, le=1_000_000)], "restarts within `restarts_window_s`; after that it has failed"
     ] = 10

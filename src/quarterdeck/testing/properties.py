@@ -249,9 +249,13 @@ def _is_alike(one: Exception, other: Exception) -> bool:
 
 def report(script: Sequence[Move], error: Exception) -> str:
     """The inputs and what went wrong."""
-    inputs = [f"  {encode_value(move.line.value).decode()}" for move in script]
+    inputs = [f"  {_sender(move.line)}{encode_value(move.line.value).decode()}" for move in script]
     said = "".join(traceback.format_exception(error)).rstrip()
     return "\n".join((f"after {len(inputs)} inputs:", *inputs, said))
+
+
+def _sender(line: Line) -> str:
+    return "" if line.ctx.pid is None else f"of pid {line.ctx.pid}: "
 
 
 def _check_elsewhere(kind: type[Slice[Any]], loaded: Loaded, scripts: list[bytes]) -> None:

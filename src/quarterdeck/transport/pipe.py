@@ -368,7 +368,7 @@ def _try_open(address: str) -> int | None:
         if code == _ERROR_PIPE_BUSY:
             return None
         if code == _ERROR_FILE_NOT_FOUND:
-            raise NoLauncher(f"no launcher listens at {address}")
+            raise NoLauncher(address)
         raise EndpointRefused(f"cannot connect to {address}: {os_error(code)}")
     try:
         _check_server(handle, address)

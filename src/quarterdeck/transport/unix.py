@@ -222,7 +222,7 @@ def _try_connect(sock: socket.socket, address: str) -> bool:
     except BlockingIOError:
         return False
     except (FileNotFoundError, ConnectionRefusedError) as error:
-        raise NoLauncher(f"no launcher listens at {address}") from error
+        raise NoLauncher(address) from error
     except OSError as error:
         raise refusal(f"cannot connect to {address}", error) from error
     uid = peer_of(sock).uid

@@ -1,7 +1,8 @@
 """Board: the children of a launcher as its stream tells them, and what is still awaited of some.
 
 Rules: a child is awaited `up` (ready; or it ended well, as a migration does) or `down`. What is told last counts: one
-that was ready and crashes is awaited again. A stop that is a part of what was asked for (a restart) is no outcome. Who
+that was ready and crashes is awaited again, but one of which no process could be made has failed, though it is tried
+again: a missing program seldom appears. A stop that is a part of what was asked for (a restart) is no outcome. Who
 is optional is not waited for once it has failed, and costs nobody anything.
 """
 
@@ -34,6 +35,7 @@ class Card:
         self.goal: Goal | None = None
         self.outcome: Outcome | None = None
         self._stop_is_due = False
+        self._cannot_start = False
 
     def await_(self, goal: Goal, *, stop_is_due: bool = False, outcome: Outcome | None = None) -> None:
         """From now on this is awaited of it. `stop_is_due`: it is told as stopped once before that; `outcome`: it is
@@ -44,6 +46,7 @@ class Card:
     def tell(self, event: e.ChildEvent) -> None:
         """Take what was told of it."""
         self.event, self.state = event, event.state
+        self._cannot_start = event.state == "backoff" and event.pid is None
         if event.state == "stopped" and self._stop_is_due:
             self._stop_is_due = False
         elif self.goal is not None:
@@ -53,7 +56,7 @@ class Card:
         """It is in this state, and how it came there is not known."""
         if state != self.state:
             self.state, self.event = state, None
-            self._stop_is_due = False
+            self._stop_is_due = self._cannot_start = False
             if self.goal is not None:
                 self.outcome = self._outcome_of(state)
 
@@ -62,7 +65,7 @@ class Card:
             return None if state in ALIVE or state == "backoff" else "done"
         if state in ("ready", "exited"):
             return "done"
-        if state in ("failed", "stopped") or (state == "backoff" and self.optional):
+        if state in ("failed", "stopped") or (state == "backoff" and (self.optional or self._cannot_start)):
             return "done" if self.optional else "failed"
         return None
 

@@ -19,6 +19,7 @@ from quarterdeck.errors import (
     QuarterdeckError,
     Timeout,
 )
+from quarterdeck.ui.place import origin_of
 
 
 class Exit(IntEnum):
@@ -76,6 +77,8 @@ def failure_of(error: QuarterdeckError) -> Failure:
     else:
         remedy = _REMEDIES.get(kind)
     text = str(error)
+    if isinstance(error, NoLauncher) and (origin := origin_of(error.address)) is not None:
+        text = f"{text}: {origin}"
     if remedy is not None and not _says_remedy(text):
         text = f"{text.rstrip('.')}; {remedy}"
     if isinstance(error, CommandRefused) and error.code == "permission_denied":

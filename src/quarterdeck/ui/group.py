@@ -76,6 +76,20 @@ class Commands(click.Group):
         found: click.Command = import_module(f"quarterdeck.ui.commands.{_FILES.get(cmd_name, cmd_name)}").command
         return found
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that is meant. Raises: click.UsageError, with the nearest name where there is none."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], COMMAND_NAMES, n=1)
+            if not near:
+                raise
+            raise click.UsageError(f"{error.message.rstrip('.')}; did you mean {near[0]}?", ctx) from None
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; a reader of our output who has seen enough (`| head`) ends it quietly.
 

@@ -10,7 +10,7 @@ import math
 import os
 from typing import Any, Final
 
-from quarterdeck.errors import ConfigError
+from quarterdeck.errors import ConfigError, QuarterdeckError
 
 ANSWER_S: Final = 10.0
 """How long a launcher has to answer, or to be there once it has begun to start, where nobody says it."""
@@ -61,3 +61,18 @@ def folder_of(config: str | None = None) -> str | None:
     except OSError:  # the folder was removed under us
         return None
     return find_data_dir(here)
+
+
+def origin_of(address: str) -> str | None:
+    """Why a command looked at this address, where nobody wrote it on the command line; None where that is not known."""
+    from quarterdeck.client import find_endpoint
+
+    if address == os.environ.get("QUARTERDECK_ENDPOINT"):
+        return "the address is that of QUARTERDECK_ENDPOINT"
+    try:
+        is_default = folder_of() is None and address == find_endpoint()
+    except QuarterdeckError:
+        return None
+    if is_default:
+        return "that is your default launcher's address, for there is no quarterdeck.toml here or in a folder above"
+    return None

@@ -2,7 +2,8 @@
 
 Rules: one table, so that its columns are aligned: the launcher and what is below it as a tree, then the other clients,
 then who has gone. Of a child's descendants, and of who has gone, only so many are shown as a person reads, and then how
-many more there are; registered ones always.
+many more there are; registered ones always. Tools that did what they came for, such as these commands, are not shown
+among those who have gone, where they would hide who matters.
 """
 
 from __future__ import annotations
@@ -66,9 +67,10 @@ def _few(rows: Sequence[Row]) -> Iterator[Row]:
         yield row
     if more:
         yield _More(role="descendant", depth=2, processes=more)
-    if len(gone) > GONE_MAX:
-        yield _More(role="gone", processes=len(gone) - GONE_MAX)
-    yield from gone[-GONE_MAX:]
+    told = [row for row in gone if not (row.kind == "tool" and row.code == 0)][-GONE_MAX:]
+    if len(gone) > len(told):
+        yield _More(role="gone", processes=len(gone) - len(told))
+    yield from told
 
 
 def _drawn(rows: list[Row]) -> Iterator[tuple[Row | str, str]]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from quarterdeck.ui.command import Address, Command, json_option
+from quarterdeck.ui.programs import programs_missing
 from quarterdeck.ui.screen import standard_output
 from quarterdeck.ui.text import cut, safe
 
@@ -34,7 +33,8 @@ EXAMPLES = (
 def command(file: Path | None, config: str | None, schema: bool, as_json: bool) -> None:
     """Read quarterdeck.toml as `up` would and say what is wrong with it, one line a fault.
 
-    Without FILE it is the one in this folder, or in the nearest folder above. Nothing is started.
+    Without FILE it is the one in this folder, or in the nearest folder above. Nothing is started, but the
+    modules of its slices and sagas are imported.
     """
     from quarterdeck.deckfile import deckfile_schema, find_deckfile, read_deckfile
 
@@ -43,7 +43,8 @@ def command(file: Path | None, config: str | None, schema: bool, as_json: bool) 
         return
     given = Address.given(None, None, config).config
     deck = read_deckfile(file or (Path(given) if given is not None else find_deckfile(Path.cwd())))
-    for warning in (*deck.warnings, *_programs_missing(deck)):
+    _load(deck)
+    for warning in (*deck.warnings, *programs_missing(deck)):
         sys.stderr.write(f"quarterdeck: warning: {safe(warning)}\n")
     sys.stderr.flush()
     if as_json:
@@ -51,6 +52,15 @@ def command(file: Path | None, config: str | None, schema: bool, as_json: bool) 
             _print_json(spec)
     else:
         _show(deck)
+
+
+def _load(deck: DeckFile) -> None:
+    """Import its slices and sagas, as `up` would. Raises: ConfigError with a line for each that cannot be had."""
+    if deck.slices or deck.sagas:
+        from quarterdeck.server.saga_loading import load_sagas
+        from quarterdeck.server.slicing import loaded_of, slices_of
+
+        load_sagas((), deck.path.parent, deck, loaded_of(slices_of(deck)).kinds)
 
 
 def _show(deck: DeckFile) -> None:
@@ -80,17 +90,6 @@ def _ready_words(ready: Ready) -> str:
     if ready.kind == "port":
         return f"port {ready.port}"
     return ready.kind
-
-
-def _programs_missing(deck: DeckFile) -> list[str]:
-    """A line for each program that this machine does not have; another one may, so it is no fault."""
-    lines = []
-    for spec in deck.processes:
-        program = spec.command[0]
-        place = os.path.join(spec.cwd, program) if os.path.dirname(program) else program
-        if shutil.which(place, path=spec.env.get("PATH")) is None:
-            lines.append(f"{spec.name}: this machine has no program {program}")
-    return lines
 
 
 def _print_json(value: object, indent: int = 0) -> None:

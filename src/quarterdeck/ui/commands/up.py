@@ -16,6 +16,7 @@ import click
 from quarterdeck.errors import AlreadyRunning
 from quarterdeck.ui.command import Address, answer_option, config_option, data_dir_option, endpoint_option
 from quarterdeck.ui.exits import Exit
+from quarterdeck.ui.programs import programs_missing
 from quarterdeck.ui.screen import standard_output
 from quarterdeck.ui.settings import LauncherCommand, settings_options
 from quarterdeck.ui.text import safe
@@ -116,7 +117,7 @@ def _detached(application: Application, settings: list[str]) -> int:
 
 
 def _warn(application: Application) -> None:
-    warnings = list(application.deck.warnings)
+    warnings = [*application.deck.warnings, *programs_missing(application.deck)]
     elsewhere = os.environ.get("QUARTERDECK_ENDPOINT")
     if elsewhere and elsewhere != application.address():
         warnings.append("QUARTERDECK_ENDPOINT is set: other commands here speak to the launcher there, not to this one")
@@ -126,5 +127,9 @@ def _warn(application: Application) -> None:
 
 
 def _told(pid: int, names: tuple[str, ...]) -> None:
-    more = f"; to start more of it: quarterdeck start {' '.join(names)}" if names else ""
-    standard_output().line(f"the launcher runs already (pid {pid}), and was handed this command line{more}")
+    more = (
+        f"to start more of it: quarterdeck start {' '.join(names)}"
+        if names
+        else ("if its file has changed: quarterdeck reload")
+    )
+    standard_output().line(f"the launcher runs already (pid {pid}), and was handed this command line; {more}")
