@@ -1,13 +1,14 @@
 """Freeze a journal of this version: tell a rich story to a real launcher, and keep its journal as lines of JSON.
 
-    python scripts/freeze_journal.py        write tests/server/frozen/VERSION.ndjson
+    python scripts/freeze_journal.py        write tests/server/frozen/VERSION.ndjson, and own/VERSION.ndjson there
 
 Run it once for every release. The tests replay every frozen journal: this version must give each member that any
 version recorded, and what the same version recorded byte for byte. While a version is in the making, run it again when
 the state or an event is meant to be another; what a released version wrote is never written again.
 
 Two runs: one that is killed, with a host that vanishes in the middle and a saga that nobody answers, which the next run
-closes; and one that is told to quit.
+closes; and one that is told to quit. In a journal of their own, a slice and its sagas (tests/sagas/shelf.py, which
+stays as it is for that): each way in which one ends, and a kill while one undoes what it did.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ from quarterdeck.ui.cli import main
 recording.HASH_EVERY, recording.STATE_EVERY = 20, 3
 raise SystemExit(main())
 """
+SHELF: Final = ("--slice", "tests.sagas.shelf:Shelf", "--saga", "tests.sagas.shelf:Carry",
+                "--saga", "tests.sagas.shelf:Echo", "--set", "rounds=10")  # fmt: skip
 U64_MAX: Final = 2**64 - 1
 NAMES: Final = ("main", "Übersicht", "窓", "🚀 \u2028 \u0000 \\ \" '", "e\u0301")
 TWO_MONITORS: Final = [{"left": 0, "top": 0, "right": 1920, "bottom": 1080},
@@ -51,9 +54,9 @@ PAYLOADS: Final[tuple[Any, ...]] = (
 class Launcher:
     """A launcher that believes every pid, in a folder of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *more: str) -> None:
         self.address = str(folder / "l.sock")
-        options = ("serve", "--data-dir", str(folder), "--endpoint", self.address, "--set", "pid_check=off")
+        options = ("serve", "--data-dir", str(folder), "--endpoint", self.address, "--set", "pid_check=off", *more)
         self.process = subprocess.Popen([sys.executable, "-c", LAUNCHER, *options], stdout=subprocess.PIPE)
         assert self.process.stdout is not None
         assert b"listening" in self.process.stdout.readline()
@@ -122,10 +125,21 @@ def main() -> None:
             tell_what_crashed(launcher)
         with Launcher(folder) as launcher:
             tell_what_quit(launcher)
-        FOLDER.mkdir(exist_ok=True)
-        frozen = FOLDER / f"{__version__}.ndjson"
-        with frozen.open("wb") as file:
-            end = export_journal(folder / JOURNAL_NAME, file.write)
+        keep(folder, FOLDER)
+    with tempfile.TemporaryDirectory(prefix="qd-freeze-", dir="/tmp") as name:
+        folder = Path(name)
+        with Launcher(folder, *SHELF) as launcher:
+            tell_of_own_sagas(launcher)
+        with Launcher(folder, *SHELF) as launcher:
+            launcher.end(signal.SIGTERM)
+        keep(folder, FOLDER / "own")
+
+
+def keep(folder: Path, frozen_folder: Path) -> None:
+    frozen_folder.mkdir(exist_ok=True)
+    frozen = frozen_folder / f"{__version__}.ndjson"
+    with frozen.open("wb") as file:
+        end = export_journal(folder / JOURNAL_NAME, file.write)
     print(f"{frozen}: {end.runs} runs, {end.steps} steps, {frozen.stat().st_size} bytes")
 
 
@@ -214,6 +228,39 @@ def tell_what_quit(launcher: Launcher) -> None:
     host.ask("goodbye")
     tool.ask("quit", reason="user_exit")
     launcher.end(None)
+
+
+def tell_of_own_sagas(launcher: Launcher) -> None:
+    """Sagas with a slice: one that is completed, and each way to fail, undoing what was done or not."""
+    host, tool = launcher.join("host", 301), launcher.join("tool", 302)
+    for box, on in (("a", "home"), ("b", "home"), ("echo", "home"), ("x", "top"), ("y", "top"), ("z", "top")):
+        tool.ask("shelf_put", box=box, on=on)
+    host.ask("shelf_report", box="a", back=True, saga_id=carried(host, "a", "shelf"))  # it thinks better of it
+    host.ask("shelf_report", box="a", back=True, saga_id=host.until(cmd="put_down")["saga_id"])
+    host.ask("shelf_report", box="a", saga_id=carried(host, "a", "shelf"))  # completed
+    saga_id = carried(host, "b", "top")
+    host.ask("shelf_report", box="b", saga_id=saga_id)  # the slice refuses: it is full
+    host.until(cmd="put_down")
+    host.ask("report_saga_action_failed", saga_id=saga_id, reason="ging nicht")
+    saga_id = carried(host, "b", "broken")
+    host.ask("shelf_report", box="b", saga_id=saga_id)  # the slice breaks down
+    tool.until(event="saga_failed", saga_id=host.until(cmd="put_down", saga_id=saga_id)["saga_id"])  # by its deadline
+    carried(host, "echo", "")  # without end
+    carried(host, "a", "home")
+    host.vanish()
+    tool.until(event="saga_failed", reason="host gone; not undone: put_down: host gone")
+    host = launcher.join("host", 303)
+    saga_id = carried(host, "a", "home")
+    host.ask("report_saga_action_failed", saga_id=saga_id, reason="zu schwer")
+    host.until(cmd="put_down")
+    launcher.end(signal.SIGKILL)
+
+
+def carried(host: Client, box: str, to: str) -> int:
+    """Have a box carried, up to where the host is asked to lift it; returns the saga's id."""
+    host.ask("shelf_ask", box=box, to=to)
+    saga_id: int = host.until(cmd="lift")["saga_id"]
+    return saga_id
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """A slice and its sagas, for tests: boxes on shelves, which the host carries from one to another.
 
-`Carry` has every kind of step: a command of the slice, a directive to the host, an answer by a command that bears its
-id, and what undoes each. `Echo` never ends by itself.
+Journals with them are frozen (scripts/freeze_journal.py), so what they decide stays as it is. `Carry` has every kind of
+step: a command of the slice, a directive to the host, an answer by a command that bears its id, and what undoes each.
+`Echo` never ends by itself.
 """
 
 from __future__ import annotations

@@ -16,17 +16,21 @@ import quarterdeck
 from quarterdeck.client import BlockingClient, Unknown
 from quarterdeck.errors import ConfigError
 from quarterdeck.schema.events import SagaCompleted, SagaFailed, StartupStageEnded
+from quarterdeck.server.causes import why
 from quarterdeck.server.daemon import JOURNAL_NAME
 from quarterdeck.server.history import History
+from quarterdeck.server.portable import import_journal
 from quarterdeck.server.replay import replay
 from quarterdeck.server.saga_loading import load_sagas
 from quarterdeck.server.saga_log import SagaRecord, sagas_of
+from quarterdeck.version import __version__
 from tests.launching import Launcher
 from tests.sagas.shelf import Ask, Carry, Echo, Put, Report, Shelf, Shelves
 from tests.sagas.tear_off import Broken, TearOff
 
 ROOT = Path(__file__).parents[2]
 OWN = ("--saga", "tests.sagas.tear_off:TearOff", "--saga", "tests.sagas.tear_off:Broken")
+FROZEN = sorted((Path(__file__).parent / "frozen" / "own").glob("*.ndjson"))
 PATIENCE_S = 40
 
 
@@ -179,6 +183,23 @@ def test_a_host_that_dies_in_the_middle_leaves_the_box_where_it_was(shelf: Launc
     ]
 
 
+def test_what_is_behind_an_event_that_a_saga_made_happen_when_its_time_was_up(tmp_path: Path) -> None:
+    path = tmp_path / JOURNAL_NAME
+    with FROZEN[-1].open("rb") as source:
+        import_journal(source, path)
+    with History(path) as history:
+        (undone,) = [
+            row.version - len(row.lines) + place + 1
+            for rows in history.blocks(history.records[0], 1, history.records[0].run.last_step)
+            for row in rows
+            for place, line in enumerate(row.lines)
+            if b'"type":"Tick"' in row.input and b'"shelf_moved"' in line
+        ]
+        event, before = why(history, history.records[0], undone)[:2]
+    assert event.because == "it got no answer that it could go on with since"
+    assert b'"saga_undo_begun"' in b"".join(map(bytes, before.events))
+
+
 def test_a_launcher_that_dies_while_a_saga_undoes_what_it_did_leaves_a_record_that_is_closed(shelf: Launcher) -> None:
     host = carry(shelf)
     (row,) = host.get_snapshot().sagas
@@ -208,6 +229,26 @@ def test_what_has_no_end_costs_only_itself(shelf: Launcher) -> None:
         tool.call(Put("a", "top"))
     replayed(shelf)
     assert records(shelf)[1].steps_left_out > 0
+
+
+@pytest.mark.parametrize("frozen", FROZEN, ids=lambda frozen: frozen.stem)
+def test_a_frozen_journal_is_replayed(frozen: Path, tmp_path: Path) -> None:
+    """To freeze one for a release, or anew while a version is in the making: scripts/freeze_journal.py."""
+    path = tmp_path / JOURNAL_NAME
+    with frozen.open("rb") as source:
+        import_journal(source, path)
+    for version, compared in (("another", "members"), (__version__, "bytes")):
+        first, second = replay(path, version=version, sagas=CARRY, slices=[Shelf])
+        assert (first.is_equal, second.is_equal) == (True, True), (first, second)
+        assert first.inputs > 20
+        assert first.compared == compared or first.launcher_version != __version__
+    with History(path) as history:
+        ends = {saga.outcome for saga in sagas_of(history, history.records)}
+    assert ends >= {"completed", "no end", "launcher restarted", "host gone; not undone: put_down: host gone"}
+
+
+def test_there_are_frozen_journals() -> None:
+    assert FROZEN
 
 
 DECK = """

@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 
 from quarterdeck.schema import commands as c
+from quarterdeck.server.portable import import_journal
 from tests.server.past import Past
 from tests.ui.running import run, run_on_terminal
 
 FIRST = 10**12
+OWN = max((Path(__file__).parents[1] / "server" / "frozen" / "own").glob("*.ndjson"))
+"""Sagas with a slice, as they were kept."""
 
 
 @pytest.fixture
@@ -48,6 +51,22 @@ def test_all_of_them_have_their_ends_and_durations(journal: Path) -> None:
     assert [line.split() for line in lines[2:4]] == [
         ["+0", "ms", "?", "spawn_pool_window"],
         ["+10", "ms", "=", "pool_window_added"],
+    ]
+
+
+def test_what_was_refused_and_why_what_was_done_is_undone_have_their_marks(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite3"
+    with OWN.open("rb") as source:
+        import_journal(source, path)
+    lines = [line.partition("  ")[2].partition(" ms  ")[2] for line in ask(path, "--all").splitlines()]
+    refused = lines.index("! shelf_put: shelf top is full")
+    assert lines[refused - 1 : refused + 5] == [
+        "? shelf_put",
+        "! shelf_put: shelf top is full",
+        "< undone, because: shelf_put: shelf top is full",
+        "? put_down",
+        "= saga_action_failed",
+        "? shelf_put",
     ]
 
 

@@ -24,6 +24,7 @@ from quarterdeck.schema import commands as c
 from quarterdeck.schema import events as e
 from quarterdeck.schema.types import ProcessRow
 from quarterdeck.server.history import History, RunRecord
+from quarterdeck.server.recorded import asked_by
 from quarterdeck.wire.codec import decode_as, encode_value
 
 Members = Mapping[str, Any]
@@ -181,8 +182,9 @@ _OF_LABELS: Final = _names(
 
 def _behind_tick(seen: _Seen, event: Members) -> Sought | Origin:
     """What set the deadline that was due."""
-    if "saga_id" in event:
-        return Sought("it got no answer that it could go on with since", told=("*",), subjects=_some(event["saga_id"]))
+    saga_id = event.get("saga_id", _commander(seen, event))
+    if saga_id is not None:
+        return Sought("it got no answer that it could go on with since", told=("*",), subjects=_some(saga_id))
     if event.get("event") == _name(e.HostUnresponsive):
         alive = _names(e.ProcessSpawned, e.HostResponsive)
         return Sought("it has not answered its probes; it was last told alive by", told=alive, pid=event["pid"])
@@ -202,6 +204,12 @@ def _behind_tick(seen: _Seen, event: Members) -> Sought | Origin:
     if "name" in event:
         return Sought("its time was up, counted from", told=_CHILD_EVENTS, subjects=_some(event["name"]))
     return Sought("the newest step about the same before", ("*",), ("*",), _some(label, hwnd))
+
+
+def _commander(seen: _Seen, event: Members) -> int | None:
+    """The saga whose command made an event happen, if one did."""
+    commanded = asked_by(seen.row.input).commanded
+    return next((each.saga_id for each in commanded if each.first <= event.get("version", 0) <= each.last), None)
 
 
 def _behind_close(seen: _Seen, label: str | None) -> Sought | Origin:
