@@ -192,7 +192,7 @@ def environment() -> dict[str, str]:
 
 def _quarterdeck(folder: Path, path: Path, settings: tuple[str, ...]) -> tuple[str, ...]:
     serve = (sys.executable, "-m", "quarterdeck", "serve", "--data-dir", str(folder), "--endpoint", str(path))
-    pairs = ("pid_check=off", "limits.connections=5000", *settings)
+    pairs = ("pid_check=off", "limits.connections=5000", "limits.connections_per_process=5000", *settings)
     return (*serve, *(word for pair in pairs for word in ("--set", pair)))
 
 

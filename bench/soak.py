@@ -49,7 +49,13 @@ JUNK = (
     b"[" * 300 + b"\n",
     b"\n \n",
 )
-SETTINGS = ("pid_check=off", "limits.connections=2000", "limits.ring_events=4000", "limits.ring_bytes=2000000")
+SETTINGS = (
+    "pid_check=off",
+    "limits.connections=2000",
+    "limits.connections_per_process=2000",
+    "limits.ring_events=4000",
+    "limits.ring_bytes=2000000",
+)
 
 
 @dataclass

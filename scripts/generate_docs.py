@@ -65,7 +65,10 @@ ERRORS: Final[dict[str, tuple[str, str]]] = {
     "internal": ("no", "a rule broke down over it; the launcher's log says where, and nothing of it is told"),
     "permission_denied": ("yes", "the peer is another user"),
     "pid_mismatch": ("yes", "the claimed pid is neither the peer nor its descendant"),
-    "too_many_connections": ("yes", "`limits.connections` are open"),
+    "too_many_connections": (
+        "yes",
+        "`limits.connections` are open, or `limits.connections_per_process` of your process's",
+    ),
     "register_timeout": ("yes", "no `register` within `limits.register_timeout`"),
     "lagging": ("yes", "events were lost, and the subscription was `slow: disconnect`"),
 }

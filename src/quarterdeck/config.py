@@ -24,6 +24,9 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Every limit (protocol, section 10). Each is checked before anything is stored."""
 
     connections: Annotated[Count, "connections at once; one more is told `too_many_connections`"] = 1_024
+    connections_per_process: Annotated[
+        Count, "of these, from one process, so that there is room for others; one more is told `too_many_connections`"
+    ] = 512
     max_line_bytes: Annotated[
         Annotated[int, Meta(ge=256)], "longest line to the launcher, newline included; longer is `line_too_long`"
     ] = 1_048_576

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import resource
 import signal
 import socket
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from tests.server.conftest import Launch
 from tests.server.launched import Launched
 from tests.server.raw import Raw, names, publish, register, versions
+
+PUPPET = Path(__file__).with_name("puppet.py")
 
 # -- The limit of connections
 
@@ -32,6 +37,19 @@ def test_one_connection_too_many_is_told_so_and_the_others_stay(launch: Launch, 
     inside[0].until(event="process_exited")
     inside[0].eventually(lambda: let_in(launched), "a place came free")
     assert all(client.ping() is not None for client in inside)
+
+
+def test_one_process_cannot_take_the_places_of_all_the_others(launch: Launch, loop: str) -> None:
+    launched = launch(loop=loop, connections=100, connections_per_process=5)
+    mine = [launched.join() for _ in range(5)]
+    refused = launched.connect().expect(event="error", code="too_many_connections", fatal=True)
+    assert refused["message"] == f"limits.connections_per_process is 5, and pid {os.getpid()} has that many open"
+    for _ in range(3):
+        command = [sys.executable, "-I", "-S", str(PUPPET), launched.address, json.dumps(register(7))]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, input="")
+        assert '"registered"' in done.stdout.splitlines()[-1]
+    mine.pop().close()
+    mine[0].eventually(lambda: let_in(launched), "a place came free")
 
 
 def expect_closed(client: Raw) -> None:

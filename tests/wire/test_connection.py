@@ -22,6 +22,7 @@ from quarterdeck.wire.codec import CommandDecoder, Malformed, Unknown
 from quarterdeck.wire.connection import (
     ADMITTED,
     CLASSES,
+    CLOSELY_AT_ONCE,
     Bounds,
     ClientConnection,
     Phase,
@@ -312,3 +313,31 @@ def test_what_a_client_sends_is_what_the_launcher_takes() -> None:
 
 def test_malformed_lines_before_register_keep_their_own_code() -> None:
     assert connection().admit(Malformed("line_too_long", "too long")) == Refusal("line_too_long", "too long")
+
+
+# -- Taken in parts
+
+
+@pytest.mark.parametrize("bad", [b"x\n", b"\n", b"{}\n", b'{"cmd":"ping"}\n'])
+def test_lines_that_need_a_closer_look_are_taken_in_parts_and_in_their_order(bad: bytes) -> None:
+    end = connection(Phase.REGISTERED)
+    pings = [f'{{"cmd":"ping","nonce":{number}}}\n'.encode() for number in range(2000)]
+    end.receive(b"".join(bad + ping for ping in pings))
+    end.receive(PING)
+    taken: list[AnyCommand | Malformed] = []
+    while end.waiting:
+        part = end.take()
+        assert len(part) <= CLOSELY_AT_ONCE
+        taken += part
+    assert [value.nonce for value in taken if isinstance(value, Ping)] == [*range(2000), 1]
+    assert sum(isinstance(value, Malformed) for value in taken) == (0 if bad == b"\n" else 2000)
+    assert end.take() == ()
+
+
+def test_what_is_left_of_a_block_is_dropped_with_the_connection() -> None:
+    end = connection(Phase.REGISTERED)
+    end.receive(b"x\n" * 1000)
+    end.take()
+    end.close()
+    assert not end.waiting
+    assert end.take() == ()

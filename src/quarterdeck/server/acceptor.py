@@ -143,10 +143,20 @@ class Acceptor:
         uid = link.peer.uid
         if uid is not None and uid != own_uid():
             return Refusal("permission_denied", f"this launcher serves uid {own_uid()}, not {uid}", True)
-        limit = self._config.limits.connections
-        if len(self._engine.peers) + len(self._starting) >= limit:
-            return Refusal("too_many_connections", f"limits.connections is {limit}, and that many are open", True)
+        limits = self._config.limits
+        count = len(self._engine.peers) + len(self._starting)
+        if count >= limits.connections:
+            what = f"limits.connections is {limits.connections}, and that many are open"
+            return Refusal("too_many_connections", what, True)
+        pid, limit = link.peer.pid, limits.connections_per_process
+        if count >= limit and pid is not None and self._count_of(pid) >= limit:  # counted only where it may be so
+            what = f"limits.connections_per_process is {limit}, and pid {pid} has that many open"
+            return Refusal("too_many_connections", what, True)
         return None
+
+    def _count_of(self, pid: int) -> int:
+        assert self._engine is not None
+        return sum(peer.link.peer.pid == pid for peer in (*self._engine.peers, *self._starting))
 
     def _arm(self) -> None:
         if self._timer is None and self._unregistered:

@@ -60,8 +60,8 @@ from quarterdeck.transport import peercred
 from quarterdeck.wire.codec import Malformed, encode_line, encode_lines, event_name
 from quarterdeck.wire.connection import Refusal
 
-READS_AT_ONCE: Final = 4
-"""Blocks of 64 KiB taken from one connection in a turn: together what a loop reads at once."""
+COMMANDS_AT_ONCE: Final = 256
+"""Taken from one connection in a turn: whoever sends more waits for those who send less, never they for him."""
 
 
 class Engine:
@@ -151,7 +151,9 @@ class Engine:
                 peer.pings += len(values)
                 peer.sent_alone += len(lines)
                 peer.send(lines)
-                if not peer.connection.waiting:
+                if len(values) > COMMANDS_AT_ONCE:
+                    peer.pause_reading(True)  # until the next turn: the loop would go on reading it
+                elif not peer.connection.waiting:
                     return
         self.wake(peer)
 
@@ -308,14 +310,17 @@ class Engine:
                 self._told(names)
 
     def _take(self, peer: Peer) -> None:
-        """Carry out what one connection has sent, about one read of it, so that no connection keeps the others
+        """Carry out what one connection has sent, not all of it at once, so that no connection keeps the others
         waiting.
         """
-        for _ in range(READS_AT_ONCE):
+        for _ in range(COMMANDS_AT_ONCE):
             if not self.may_take(peer):
                 break
-            self._take_block(peer)
-            if not peer.inbox and not peer.connection.waiting:
+            if peer.inbox:
+                self.handle(peer, peer.inbox.popleft())
+            elif peer.connection.waiting:
+                peer.inbox.extend(peer.connection.take())
+            else:
                 break
         if peer.leaving:
             self.registrations.evict(peer)
@@ -330,12 +335,6 @@ class Engine:
                 self.registrations.depart(peer)
         else:
             peer.pause_reading(False)
-
-    def _take_block(self, peer: Peer) -> None:
-        if not peer.inbox:
-            peer.inbox.extend(peer.connection.take())
-        while peer.inbox and self.may_take(peer):
-            self.handle(peer, peer.inbox.popleft())
 
     def may_take(self, peer: Peer) -> bool:
         """Whether its next command may be carried out: not behind a snapshot, nor while too many replies wait

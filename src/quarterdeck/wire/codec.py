@@ -132,6 +132,13 @@ class CommandDecoder:
 
     def decode(self, block: bytes) -> Sequence[AnyCommand | Malformed]:
         """The commands of one or more complete lines, in order; blank lines give nothing."""
+        commands = self.decode_at_once(block)
+        if commands is not None:
+            return commands
+        return [self.decode_line(line) for line in block.split(b"\n") if not is_blank(line)]
+
+    def decode_at_once(self, block: bytes) -> Sequence[AnyCommand] | None:
+        """The commands of one or more complete lines; None where any line needs a closer look (`decode_line`)."""
         lines = block.count(b"\n")
         if lines == 1:
             if len(block) <= DEPTH_MAX and block.isascii():  # the common case: too short to nest too deep
@@ -140,10 +147,8 @@ class CommandDecoder:
                 except (msgspec.MsgspecError, UnicodeDecodeError):
                     pass  # decode_line says what is wrong with it
         elif block.startswith(b"{") and block.endswith(b"}\n") and block.count(b"}\n{") == lines - 1:
-            commands = self._decode_plain(block, lines)
-            if commands is not None:
-                return commands
-        return [self.decode_line(line) for line in block.split(b"\n") if line.strip(_BLANKS)]
+            return self._decode_plain(block, lines)
+        return None
 
     def _decode_plain(self, block: bytes, lines: int) -> list[AnyCommand] | None:
         """All lines at once, or None where any of them needs a closer look.
@@ -216,6 +221,11 @@ class LauncherDecoder:
             raise ValueError(_say(str(error))) from error
         version = members.get("version")
         return Unknown(name, version if isinstance(version, int) else None, members)
+
+
+def is_blank(line: bytes) -> bool:
+    """Whether a line is skipped (protocol, section 1)."""
+    return not line.strip(_BLANKS)
 
 
 def _is_utf8(line: bytes) -> bool:
