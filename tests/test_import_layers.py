@@ -78,14 +78,14 @@ LAYERS = {
     "log": Layer(_names("errors")),
     "transport": Layer(_names("errors config"), _names("platformdirs psutil uvloop")),
     "drivers": Layer(
-        _names("core.step schema errors"), _names("msgspec psutil structlog xcffib"), never=NO_JSON, siblings=False
+        _names("core.step schema errors"), _names("msgspec psutil xcffib"), never=NO_JSON, siblings=False
     ),
     "client": Layer(
         _names("schema wire transport errors slices core.mirror"), _names("msgspec psutil uvloop"), never=NO_JSON
     ),
     "server": Layer(
         _names("errors schema config deckfile slices core wire log transport drivers"),
-        _names("msgspec platformdirs prometheus_client psutil structlog uvloop"),
+        _names("msgspec platformdirs prometheus_client psutil uvloop"),
         never=NO_JSON,
     ),
     # All the real parts in one process, put together anew around a virtual clock; nothing imports it but its command.
@@ -98,13 +98,13 @@ LAYERS = {
     "conformance": Layer(_names("schema transport errors core"), _names("msgspec"), never=NO_JSON),
     "ui": Layer(
         _names("client conformance schema errors config deckfile slices"),
-        _names("click msgspec platformdirs psutil rich starlette structlog textual uvicorn uvloop"),
+        _names("click msgspec platformdirs psutil rich starlette textual uvicorn uvloop"),
     ),
     # What ships for an application's own tests: the core, played without a launcher.
     "testing": Layer(
         _names("schema errors slices core wire drivers.fake"), _names("hypothesis msgspec"), never=NO_JSON
     ),
-    "bridges": Layer(_names("client schema errors config"), _names("click msgspec nats structlog uvloop")),
+    "bridges": Layer(_names("client schema errors config"), _names("click msgspec nats uvloop")),
 }
 
 
@@ -124,10 +124,10 @@ FILES = {
     "client/session.py": FileRule(never=_names("asyncio socket uvloop client.aio client.blocking")),
     "client/blocking.py": FileRule(never=_names("asyncio uvloop client.aio")),
     # The command line, one file a command: it starts launchers and reads their journals, but `ping` pays for neither.
-    "ui/cli.py": FileRule(lazily=_names("server.daemon server.history server.replay")),
+    "ui/cli.py": FileRule(lazily=_names("server.daemon server.history server.logs server.replay")),
     "ui/commands": FileRule(
         lazily=_names(
-            "sim server.causes server.crashes server.daemon server.history server.portable server.replay server.runs "
+            "sim server.causes server.crashes server.daemon server.history server.logs server.portable server.replay server.runs "
             "server.saga_loading server.saga_log server.selection"
         )
     ),

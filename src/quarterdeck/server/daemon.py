@@ -87,12 +87,12 @@ def run(
     both beside those of the file.
     Raises: AlreadyRunning, EndpointRefused, ConfigError.
     """
+    logs.configure(config.log_level, config.log_format)
     deck = reads() if reads is not None else None
     loaded = _loaded(config, deck, slices)
     own = _own_sagas(deck, sagas, loaded)
     folder = data_dir or default_data_dir()
     address = endpoint or address_of(folder, os.environ)
-    logs.configure(config.log_level, config.log_format)
     notify = NotifySocket.take(os.environ, os.getpid())
     passed = the_only(take_passed(os.environ, os.getpid()), address)
     open_files = raise_descriptor_limit()
@@ -222,7 +222,6 @@ class Daemon:
             engine.watch_with(witness)
         self._announce(Listening(__version__, os.getpid(), self._listener.address, self._identity.run_id))
         self._tell_systemd(loop, engine)
-        loop.call_later(WARM_AFTER_S, logs.warm)
         if recording is not None and recording.follows_a_run:
             loop.call_later(WARM_AFTER_S, _report_crash, self._folder / JOURNAL_NAME, self._identity.run_id)
         await stopped.wait()

@@ -15,6 +15,8 @@ from quarterdeck.ui.exits import Exit, Failure, failure_of
 from quarterdeck.ui.screen import close_quietly
 from quarterdeck.ui.text import safe
 
+LAUNCHERS: Final = frozenset(("serve", "up", "run"))
+"""Commands whose process is a launcher."""
 INTERRUPTED: Final = 130
 """128 + SIGINT, as shells say it."""
 
@@ -24,8 +26,10 @@ def main(args: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # whatever the locale cannot write is escaped, never an error
             stream.reconfigure(errors="backslashreplace")
+    words = sys.argv[1:] if args is None else args
     try:
-        return _run(sys.argv[1:] if args is None else args)
+        _log_early(words)
+        return _run(words)
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:  # the reader of our output has seen enough
@@ -55,7 +59,21 @@ def _run(args: Sequence[str]) -> int:
     return run(args)
 
 
+def _log_early(words: Sequence[str]) -> None:
+    """Let a launcher that is to log JSON do so from its first line on, before its configuration is read."""
+    if any("json" in word for word in words) and not LAUNCHERS.isdisjoint(words):
+        from quarterdeck.server import logs
+
+        if logs.wants_json(words):
+            logs.configure("info", "json")
+
+
 def _complain(text: str, code: int) -> int:
+    if "quarterdeck.server.logs" in sys.modules:  # this process is a launcher, or was to be one
+        from quarterdeck.server import logs
+
+        if logs.write_json(text):
+            return code
     sys.stderr.write(f"quarterdeck: {safe(text)}\n")
     sys.stderr.flush()
     return code

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 EVENTS_MAX: Final = 200
 LINE_CHARACTERS_MAX: Final = 400
-LIBRARIES: Final = ("msgspec", "uvloop", "click", "rich", "psutil", "structlog", "xcffib")
+LIBRARIES: Final = ("msgspec", "uvloop", "click", "rich", "psutil", "xcffib")
 
 
 class Fact(msgspec.Struct, frozen=True):

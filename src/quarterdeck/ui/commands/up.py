@@ -6,6 +6,7 @@ it is done when the application is up. Where its launcher runs already, the comm
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from pathlib import Path
@@ -121,8 +122,11 @@ def _warn(application: Application) -> None:
     elsewhere = os.environ.get("QUARTERDECK_ENDPOINT")
     if elsewhere and elsewhere != application.address():
         warnings.append("QUARTERDECK_ENDPOINT is set: other commands here speak to the launcher there, not to this one")
+    if warnings:
+        from quarterdeck.server import logs
     for warning in warnings:
-        sys.stderr.write(f"quarterdeck: warning: {safe(warning)}\n")
+        if not logs.write_json(warning, logging.WARNING):
+            sys.stderr.write(f"quarterdeck: warning: {safe(warning)}\n")
     sys.stderr.flush()
 
 
