@@ -77,9 +77,7 @@ LAYERS = {
     "wire": Layer(_names("schema errors"), _names("msgspec"), never=NO_JSON | _names("asyncio socket")),
     "log": Layer(_names("errors")),
     "transport": Layer(_names("errors config"), _names("platformdirs psutil uvloop")),
-    "drivers": Layer(
-        _names("core.step schema errors"), _names("msgspec psutil xcffib"), never=NO_JSON, siblings=False
-    ),
+    "drivers": Layer(_names("core.step schema errors"), _names("msgspec psutil xcffib"), never=NO_JSON, siblings=False),
     "client": Layer(
         _names("schema wire transport errors slices core.mirror"), _names("msgspec psutil uvloop"), never=NO_JSON
     ),
@@ -127,8 +125,8 @@ FILES = {
     "ui/cli.py": FileRule(lazily=_names("server.daemon server.history server.logs server.replay")),
     "ui/commands": FileRule(
         lazily=_names(
-            "sim server.causes server.crashes server.daemon server.history server.logs server.portable server.replay server.runs "
-            "server.saga_loading server.saga_log server.selection"
+            "sim server.causes server.crashes server.daemon server.history server.logs server.portable server.replay "
+            "server.runs server.saga_loading server.saga_log server.selection"
         )
     ),
     # The launcher of their own process says to them that it listens.

@@ -1,8 +1,8 @@
 """Log lines: what happens in the launcher's process and somebody should know of, one after the other on stderr.
 
-Rules: all of it goes through the standard logging module and comes out here: our own lines, asyncio's, warnings, what an
-application's slices and sagas log, and exceptions that nobody caught, in whatever thread. As `json` each is one line
-that holds one object, whatever is in it (docs/logs.md has its members); as `text` it is for people.
+Rules: all of it goes through the standard logging module and comes out here: our own lines, asyncio's, warnings, what
+an application's slices and sagas log, and exceptions that nobody caught, in whatever thread. As `json` each is one
+line that holds one object, whatever is in it (docs/logs.md has its members); as `text` it is for people.
 
 Written with the standard library: structlog brings rich along, which is 5 MiB for a launcher that has little to say.
 """
@@ -15,6 +15,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import pairwise
 from types import TracebackType
 from typing import Final, Literal
 
@@ -27,8 +28,7 @@ _WORDS: Final = (("--log-format", "json"), ("--set", "log_format=json"))
 
 def wants_json(words: Sequence[str]) -> bool:
     """Whether a command line asks for JSON, before anybody has read it."""
-    pairs = zip(words, words[1:], strict=False)
-    return any(word in _MEMBERS for word in words) or any(pair in _WORDS for pair in pairs)
+    return any(word in _MEMBERS for word in words) or any(pair in _WORDS for pair in pairwise(words))
 
 
 def configure(level: str, form: Form) -> None:

@@ -122,9 +122,9 @@ def _warn(application: Application) -> None:
     elsewhere = os.environ.get("QUARTERDECK_ENDPOINT")
     if elsewhere and elsewhere != application.address():
         warnings.append("QUARTERDECK_ENDPOINT is set: other commands here speak to the launcher there, not to this one")
-    if warnings:
-        from quarterdeck.server import logs
     for warning in warnings:
+        from quarterdeck.server import logs
+
         if not logs.write_json(warning, logging.WARNING):
             sys.stderr.write(f"quarterdeck: warning: {safe(warning)}\n")
     sys.stderr.flush()
