@@ -50,10 +50,9 @@ VICTIMS: Final = {
     "worker in Python": "worker.py",
     "worker in JavaScript": "worker.js",
     "orchestrator": "orchestrator.py",
-    "guard": "guard_start.py",
     "launcher": " up",
 }
-"""Each by what its command line has in it."""
+"""Each is at work in the fleet's folder, with that in its command line."""
 ROUND: Final = (
     *[("kill", "worker in Python")] * 3,
     *[("kill", "worker in JavaScript")] * 3,
@@ -91,17 +90,22 @@ class Fleet:
             self._launcher = self._start()
 
     def processes(self, what: str) -> list[psutil.Process]:
-        """The processes that are that, the launcher's own and those below it."""
+        """The processes that are that, whosever children they are by now."""
+        if what == "guard":
+            return self._guard()
         found = []
-        try:
-            launcher = psutil.Process(self._launcher.pid)
-            for process in (launcher, *launcher.children(recursive=True)):
-                with contextlib.suppress(psutil.Error):
-                    if VICTIMS[what] in " ".join(process.cmdline()):
-                        found.append(process)
-        except psutil.Error:
-            pass  # the launcher is dead, or dies just now
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):  # it ends just now, or is not ours to look at
+                if process.cwd() == str(self.folder) and VICTIMS[what] in " ".join(process.cmdline()):
+                    found.append(process)
         return found
+
+    def _guard(self) -> list[psutil.Process]:
+        """The launcher's only child; none where the launcher is dead."""
+        try:
+            return psutil.Process(self._launcher.pid).children()
+        except psutil.Error:
+            return []
 
     def end(self) -> int:
         """Let the launcher end in good order; returns its exit code."""
@@ -287,11 +291,15 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60.0, help="how long (default: 60)")
     parser.add_argument("--deeds", type=int, help="how many deeds, instead of how long")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1_000_000), help="of the chance")
+    parser.add_argument("--adopt", action="store_true", help="let workers outlive the launcher")
     parser.add_argument("--keep", action="store_true", help="keep the folder")
     wanted = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="qd-fleet-"))
+    folder = Path(tempfile.mkdtemp(prefix="qd-fleet-")).resolve()
     for name in FILES:
         shutil.copy(HERE / name, folder)
+    if wanted.adopt:
+        deck = folder / "quarterdeck.toml"
+        deck.write_text(deck.read_text().replace('on_launcher_death = "kill"', 'on_launcher_death = "adopt"'))
     print(f"seed {wanted.seed}, in {folder}", flush=True)
     chance = random.Random(wanted.seed)
     began = time.monotonic()
