@@ -112,6 +112,7 @@ class Children:
         self._link: Link | None = None
         self._orphans: asyncio.Task[None] | None = None
         self._guard: subprocess.Popen[bytes] | None = None  # none where it was another launcher's
+        self._asked: dict[str, None] = {}  # for whom a process is to be made, and the guard has not answered
         self._living: dict[str, tuple[int, int]] = {}  # name: pid, start
         self._probes: dict[str, asyncio.TimerHandle | asyncio.Task[None]] = {}
 
@@ -193,6 +194,7 @@ class Children:
         except (OSError, Unsupported) as error:
             self._owner.observe(ChildSpawnFailed(name, f"the guard cannot be started: {error}"))
             return
+        self._asked[name] = None
         self._send(
             wire.Spawn(
                 name,
@@ -271,10 +273,12 @@ class Children:
                 if name.endswith(_PROBE):
                     self._send(wire.Release(name, pid))
                     return
+                self._asked.pop(name, None)
                 self._living[name] = (pid, start)
                 self._owner.observe(ChildSpawned(name, pid, start))
             case wire.SpawnFailed(name, why):
                 if not self._probe_ended(name, None, why):
+                    self._asked.pop(name, None)
                     self._owner.observe(ChildSpawnFailed(name, why))
             case wire.Exited(name, pid, code):
                 if self._probe_ended(name, code, None):
@@ -297,9 +301,12 @@ class Children:
             self._stop_probe(name)
         self._owner.trouble("the guard was killed; its children are ended, and it is started again when it is needed")
         living, self._living = self._living, {}
-        self._orphans = self._loop.create_task(self._end_orphans(living, mark, cgroup))
+        asked, self._asked = list(self._asked), {}
+        self._orphans = self._loop.create_task(self._end_orphans(living, asked, mark, cgroup))
 
-    async def _end_orphans(self, living: dict[str, tuple[int, int]], mark: str, cgroup: str | None) -> None:
+    async def _end_orphans(
+        self, living: dict[str, tuple[int, int]], asked: list[str], mark: str, cgroup: str | None
+    ) -> None:
         await self._reap_guard()
         killed = await asyncio.to_thread(aftermath.end_orphans, living, mark, cgroup)
         if nobodys := killed.get("", []):
@@ -307,6 +314,8 @@ class Children:
         for name, (pid, _) in living.items():
             escaped = wire.few(killed.get(name, []))
             self._owner.observe(ChildExited(name, pid, None, False, "the guard was killed", None, escaped))
+        for name in asked:
+            self._owner.observe(ChildSpawnFailed(name, "the guard was killed"))
 
     # --- ready
 
