@@ -52,7 +52,9 @@ VICTIMS: Final = {
     "orchestrator": "orchestrator.py",
     "launcher": " up",
 }
-"""Each is at work in the fleet's folder, with that in its command line."""
+"""Each is one of the fleet's processes, with that in its command line."""
+TOKEN: Final = "KILLED_FLEET"
+"""The variable by which all of them are known, whosever children they are by now."""
 ROUND: Final = (
     *[("kill", "worker in Python")] * 3,
     *[("kill", "worker in JavaScript")] * 3,
@@ -78,7 +80,7 @@ class Fleet:
         return subprocess.Popen(
             [*COMMAND, "up"],
             cwd=self.folder,
-            env={**clean, "PATH": path},
+            env={**clean, "PATH": path, TOKEN: str(self.folder)},
             stdin=subprocess.DEVNULL,
             stdout=self._output,
             stderr=self._output,
@@ -93,12 +95,14 @@ class Fleet:
         """The processes that are that, whosever children they are by now."""
         if what == "guard":
             return self._guard()
-        found = []
+        return [process for process, words in self.all_processes() if VICTIMS[what] in words]
+
+    def all_processes(self) -> Iterator[tuple[psutil.Process, str]]:
+        """Every process that is the fleet's by its environment, with its command line."""
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):  # it ends just now, or is not ours to look at
-                if process.cwd() == str(self.folder) and VICTIMS[what] in " ".join(process.cmdline()):
-                    found.append(process)
-        return found
+                if process.environ().get(TOKEN) == str(self.folder) and process.status() != psutil.STATUS_ZOMBIE:
+                    yield process, " ".join(process.cmdline())
 
     def _guard(self) -> list[psutil.Process]:
         """The launcher's only child; none where the launcher is dead."""
@@ -315,6 +319,8 @@ def main() -> int:
     complaints = list(wrong)
     if not is_drained:
         complaints.append(f"after {DRAIN_S:g} s of peace there are still open jobs")
+    for process, words in fleet.all_processes():
+        complaints.append(f"left behind: pid {process.pid} ({process.status()}), child of {process.ppid()}: {words}")
     if code != 0:
         complaints.append(f"the launcher ended with exit code {code}")
     shown = {

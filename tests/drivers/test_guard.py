@@ -36,6 +36,7 @@ from quarterdeck.drivers.guard_wire import (
     SpawnFailed,
     Trouble,
     encode,
+    guard_command,
     report_of,
     request_of,
 )
@@ -513,6 +514,18 @@ def test_a_second_launcher_waits_until_the_first_is_gone(guard: Guarded) -> None
     guard.link.close()
     guard.begin(second)
     assert [living.name for living in guard.hello.children] == ["a"]
+
+
+def test_a_guard_whose_launcher_was_gone_before_it_began_ends() -> None:
+    ours, theirs = socket.socketpair()
+    ours.close()
+    with theirs:
+        process = subprocess.Popen(guard_command(theirs.fileno()), pass_fds=(theirs.fileno(),))
+    try:
+        assert process.wait(PATIENCE_S) == 0
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_with_nobody_left_and_nobody_there_the_guard_ends(guard: Guarded) -> None:

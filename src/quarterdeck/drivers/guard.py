@@ -101,7 +101,7 @@ class Guard:
         """Serve until there is nothing left to do; then nothing descends from this process."""
         try:
             self._link.send()
-            while not self._is_over:
+            while self._is_needed:  # not even once, where the launcher was gone before we could greet it
                 self._turn()
         finally:
             self._kill_everything()
@@ -122,8 +122,11 @@ class Guard:
         self._link.send()
         if not self._link.is_full:
             self._listen_to_all()
-        if not self._link.is_up and not (self._link.adopts and self._children):
-            self._is_over = True
+
+    @property
+    def _is_needed(self) -> bool:
+        """Whether there is a launcher, or somebody who is to live on without one."""
+        return not self._is_over and (self._link.is_up or (self._link.adopts and bool(self._children)))
 
     def _patience_s(self) -> float | None:
         """Return how long we may wait before we look at the processes again; None: until we are told something."""
