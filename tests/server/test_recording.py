@@ -344,10 +344,10 @@ def test_one_that_cannot_be_opened_at_the_start_is_opened_later_and_misses_nothi
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path.mkdir()
-    desk, what = Desk(path), "database file"
+    desk, what = Desk(path), "it is not a regular file; move it away"
     assert desk.journal_is() == "failing"
     assert told(caplog) == [
-        f"the journal cannot be written, and the launcher goes on without it for now: {path}: unable to open {what}",
+        f"the journal cannot be written, and the launcher goes on without it for now: {path}: {what}",
     ]
     desk.publish(5)
     desk.retry()
