@@ -55,9 +55,7 @@ class Host:
 
     def __init__(self, deck: Deck) -> None:
         self.ask, self.client, self.orders = deck.ask, deck.client, deck.orders
-        assert self.client.mirror is not None
-        self.mirror = self.client.mirror
-        for row in self.mirror.snapshot().windows:
+        for row in self.ask(self.client.get_snapshot()).windows:
             self.ask(self.client.report_window_closed(row.label))  # of a host before us: its tabs are back with this
         self.root = tk.Tk(className="workspaces")
         self.tabs: dict[str, tuple[tk.Toplevel, str, int]] = {}
@@ -134,7 +132,8 @@ class Host:
 
     def draw(self) -> None:
         """Show the tree as it is; a window whose tab is elsewhere, or gone, closes."""
-        tree = self.mirror.of(Workspaces)
+        assert self.client.mirror is not None, "it was asked for when connecting"
+        tree = self.client.mirror.of(Workspaces)
         for label, (window, tab, saga_id) in list(self.tabs.items()):
             item = tree.items.get(tab)
             if item is None or (item.window != label and item.leaving != saga_id):

@@ -72,7 +72,8 @@ def test_it_asks_with_directives_of_its_own_and_ends_by_what_is_observed(
     journal = launcher.folder / "journal.sqlite3"
     (lacking,) = replay(journal)
     assert lacking.damage is not None
-    assert "sagas that are not at hand: tear_off, broken; give them by --saga" in lacking.damage
+    home = "--saga tests.sagas.tear_off"
+    assert f"sagas that are not at hand: tear_off ({home}:TearOff), broken ({home}:Broken)" in lacking.damage
     (equal,) = replay(journal, sagas={"tear_off": TearOff, "broken": Broken})
     assert equal.is_equal, equal
 

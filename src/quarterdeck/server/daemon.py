@@ -261,7 +261,8 @@ class Daemon:
         path = self._folder / JOURNAL_NAME
         opens = functools.partial(Journal.open, path, sync, retention, lambda: _file_stamp(clock.now()))
         elapsed_ns = clock.elapsed_ns
-        return Recording(opens, self._identity, rules, limits, clock.now(), self._loaded, elapsed_ns=elapsed_ns)
+        own = self._loaded, self._sagas
+        return Recording(opens, self._identity, rules, limits, clock.now(), *own, elapsed_ns=elapsed_ns)
 
     def _reload(self, loop: asyncio.AbstractEventLoop) -> None:
         assert self._supervisor is not None

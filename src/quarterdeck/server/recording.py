@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Final
 
@@ -23,6 +23,8 @@ import msgspec
 
 from quarterdeck.config import Limits
 from quarterdeck.core.checkpoint import freeze
+from quarterdeck.core.saga import Saga
+from quarterdeck.core.saga_kinds import NO_SAGAS
 from quarterdeck.core.state import Rules, State
 from quarterdeck.core.step import Context, Input, JournalReported, Step
 from quarterdeck.errors import JournalDamaged, JournalError
@@ -33,7 +35,7 @@ from quarterdeck.server.epilogue import close_last_run
 from quarterdeck.server.ports import Identity, JournalFigures
 from quarterdeck.server.recorded import UNRECORDED, encode
 from quarterdeck.server.runs import Head
-from quarterdeck.slices.loaded import NONE, Loaded
+from quarterdeck.slices.loaded import NONE, Loaded, home_of
 from quarterdeck.wire.codec import encode_value
 
 log = logging.getLogger("quarterdeck.server")
@@ -66,11 +68,13 @@ class Recording:
         limits: Limits,
         now: str,
         loaded: Loaded = NONE,
+        sagas: Mapping[str, type[Saga]] = NO_SAGAS,
         *,
         elapsed_ns: Callable[[], int] = no_time,
     ) -> None:
         self._opens = opens
         self._loaded = loaded
+        self._saga_homes = {name: home_of(kind) for name, kind in sagas.items()}
         self._identity = identity
         self._limits = limits
         self._elapsed_ns = elapsed_ns
@@ -104,7 +108,7 @@ class Recording:
         journal = self._opens()
         who, loaded = self._identity, self._loaded
         kept = msgspec.structs.replace(rules, journal=state)
-        head = Head(who.run_id, who.version, who.pid, kept, loaded.versions, loaded.homes)
+        head = Head(who.run_id, who.version, who.pid, kept, loaded.versions, loaded.homes, self._saga_homes)
         try:
             close_last_run(journal)
             journal.begin_run(self._identity.run_id, encode_value(head), self._began_ms)

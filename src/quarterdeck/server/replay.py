@@ -199,9 +199,9 @@ class _Replay:
         head = head_of(run)
         self._launcher_version = head.launcher_version
         self._compared = "bytes" if head.launcher_version == self._this_version else "members"
-        absent = lacking(head.rules.sagas, self._sagas)
+        absent = lacking(head, self._sagas)
         if absent:
-            what = f"run {run.run_id} had sagas that are not at hand: {', '.join(absent)}; give them by --saga"
+            what = f"run {run.run_id} had sagas that are not at hand: {', '.join(absent)}"
             raise JournalDamaged(f"{self._reader.path}: {what}")
         self._loaded, self._lacking = loaded_for(head, self._slices)
         if self._lacking:

@@ -15,8 +15,8 @@ from quarterdeck.wire.codec import decode_as
 
 
 class Head(Struct, frozen=True):
-    """The first row of a run: who ran, and by which rules; its slices with their versions, and as what they were loaded
-    (`module:NAME`), both by name.
+    """The first row of a run: who ran, and by which rules; its slices with their versions, and as what they and an
+    application's own sagas were loaded (`module:NAME`), all by name.
     """
 
     run_id: str
@@ -25,6 +25,7 @@ class Head(Struct, frozen=True):
     rules: Rules
     slices: dict[str, int] = {}
     homes: dict[str, str] = {}
+    saga_homes: dict[str, str] = {}
 
 
 def journal_path(journal: str | None, data_dir: str | None) -> Path:

@@ -14,6 +14,7 @@ from quarterdeck.deckfile import DeckFile
 from quarterdeck.errors import ConfigError
 from quarterdeck.schema.events import EVENT_TYPES, SliceEvent
 from quarterdeck.server.loading import load
+from quarterdeck.server.runs import Head
 from quarterdeck.slices.slice import Slice
 
 OPTION = "--saga"
@@ -78,6 +79,7 @@ def _name(event: type[Struct]) -> str:
     return str(event.__struct_config__.tag)
 
 
-def lacking(names: Iterable[str], own: Mapping[str, type[Saga]]) -> tuple[str, ...]:
-    """Those sagas of a run that are not at hand."""
-    return tuple(name for name in names if name not in BUILTIN_SAGAS and name not in own)
+def lacking(head: Head, own: Mapping[str, type[Saga]]) -> tuple[str, ...]:
+    """Those sagas of a run that are not at hand, each with what would give it."""
+    names = [name for name in head.rules.sagas if name not in BUILTIN_SAGAS and name not in own]
+    return tuple(f"{name} ({OPTION} {head.saga_homes.get(name, 'module:NAME')})" for name in names)

@@ -18,6 +18,7 @@ from quarterdeck.schema.events import EVENT_NAMES, EVENT_TYPES, SliceEvent
 from quarterdeck.schema.replies import DIRECTIVE_NAMES, REPLY_NAMES, Snapshot
 from quarterdeck.schema.types import ProcessKind
 from quarterdeck.schema.vocabulary import Vocabulary, tag_of
+from quarterdeck.slices.loaded import home_of
 from quarterdeck.slices.slice import Slice, state_type
 from quarterdeck.slices.values import complaints
 
@@ -52,11 +53,6 @@ def vocabulary_of(kinds: Sequence[type[Slice[Any]]]) -> Vocabulary:
         events=[event for kind in kinds for event in kind.events],
         states={kind.name: state_type(kind) for kind in kinds},
     )
-
-
-def home_of(kind: type) -> str:
-    """Where a slice's class is, as `module:NAME`."""
-    return f"{kind.__module__}:{kind.__qualname__}"
 
 
 def _wrong(kind: type[Slice[Any]]) -> Iterator[str]:

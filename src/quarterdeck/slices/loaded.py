@@ -35,7 +35,7 @@ class Loaded:
         self.slices: dict[str, Slice[Any]] = {kind.name: kind() for kind in kinds}
         self.states: Mapping[str, type[Struct]] = vocabulary.states
         self.versions = {kind.name: kind.version for kind in kinds}
-        self.homes = {kind.name: f"{kind.__module__}:{kind.__qualname__}" for kind in kinds}
+        self.homes = {kind.name: home_of(kind) for kind in kinds}
         self.by_command = {command: each for each in self.slices.values() for command in each.commands}
         self.roles: dict[type, tuple[ProcessKind, ...]] = {
             command: command.roles for command in self.by_command if command.roles
@@ -51,6 +51,11 @@ class Loaded:
     def begun(self) -> dict[str, Struct]:
         """The states with which a run begins, by name."""
         return {name: seal(kind()) for name, kind in self.states.items()}
+
+
+def home_of(kind: type) -> str:
+    """Where an application's class is, as `module:NAME`."""
+    return f"{kind.__module__}:{kind.__qualname__}"
 
 
 def _nothing(*_: object) -> Any:
