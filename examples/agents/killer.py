@@ -6,7 +6,8 @@ Killed with SIGKILL, by chance: workers of both languages, the orchestrator, the
 itself; stopped with SIGSTOP for a while: workers, the orchestrator, the launcher. All that time jobs are handed in,
 some that fail, some that take their worker along, some that are cancelled. Then nobody is killed any more until no job
 is open. In the end every job that was acknowledged must have ended exactly once, every result must be right, each
-execution must be in the record as an attempt of its own, and the journal must replay to the byte.
+execution must be in the record as an attempt of its own, the journal must replay to the byte, and no process may be
+left.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ VICTIMS: Final = {
     "worker in Python": "worker.py",
     "worker in JavaScript": "worker.js",
     "orchestrator": "orchestrator.py",
+    "guard": "guard_start.py",
     "launcher": " up",
 }
 """Each is one of the fleet's processes, with that in its command line."""
@@ -92,10 +94,12 @@ class Fleet:
             self._launcher = self._start()
 
     def processes(self, what: str) -> list[psutil.Process]:
-        """The processes that are that, whosever children they are by now."""
-        if what == "guard":
-            return self._guard()
-        return [process for process, words in self.all_processes() if VICTIMS[what] in words]
+        """The processes that are that, whosever children they are by now; no fork of one, which is to be another."""
+        found = {process.pid: process for process, words in self.all_processes() if VICTIMS[what] in words}
+        try:
+            return [process for process in found.values() if process.ppid() not in found]
+        except psutil.NoSuchProcess:
+            return []  # it ended just now: the next time
 
     def all_processes(self) -> Iterator[tuple[psutil.Process, str]]:
         """Every process that is the fleet's by its environment, with its command line."""
@@ -104,21 +108,24 @@ class Fleet:
                 if process.environ().get(TOKEN) == str(self.folder) and process.status() != psutil.STATUS_ZOMBIE:
                     yield process, " ".join(process.cmdline())
 
-    def _guard(self) -> list[psutil.Process]:
-        """The launcher's only child; none where the launcher is dead."""
-        try:
-            return psutil.Process(self._launcher.pid).children()
-        except psutil.Error:
-            return []
-
-    def end(self) -> int:
-        """Let the launcher end in good order; returns its exit code."""
+    def end(self) -> int | None:
+        """Let the launcher end in good order; returns its exit code, None where it does not end."""
         if self._launcher.poll() is None:
             self._launcher.send_signal(signal.SIGTERM)
         try:
             return self._launcher.wait(DRAIN_S)
+        except subprocess.TimeoutExpired:
+            return None
         finally:
             self._output.close()
+
+    def put_away(self) -> Iterator[str]:
+        """Kill whatever is left, which should be nothing, and say what it was."""
+        for process, words in self.all_processes():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                yield f"left behind: pid {process.pid} ({process.status()}), child of {process.ppid()}: {words}"
+                process.kill()
+        self._launcher.wait()
 
 
 class Customer:
@@ -266,13 +273,8 @@ def enough(seconds: float, deeds: int | None) -> Enough:
     return lambda killer: time.monotonic() >= ends_at if deeds is None else killer.deeds.total() >= deeds
 
 
-def audit(folder: Path, submitted: dict[str, str]) -> tuple[Record, Iterator[str]]:
-    """The record, and what is wrong."""
-    record = read_record(folder)
-    return record, _wrong(folder, record, submitted)
-
-
-def _wrong(folder: Path, record: Record, submitted: dict[str, str]) -> Iterator[str]:
+def wrong(folder: Path, record: Record, submitted: dict[str, str]) -> Iterator[str]:
+    """What is wrong of what journal and ledger say."""
     yield from record.complaints(read_ledger(folder / "ledger.jsonl"))
     for key, work in submitted.items():
         if record.work.get(key) != work:
@@ -289,6 +291,17 @@ def _wrong(folder: Path, record: Record, submitted: dict[str, str]) -> Iterator[
         yield f"the journal does not replay: {again.stdout}{again.stderr}"
 
 
+def copied(*, adopts: bool) -> Path:
+    """A folder with what the fleet needs."""
+    folder = Path(tempfile.mkdtemp(prefix="qd-fleet-")).resolve()
+    for name in FILES:
+        shutil.copy(HERE / name, folder)
+    if adopts:
+        deck = folder / "quarterdeck.toml"
+        deck.write_text(deck.read_text().replace('on_launcher_death = "kill"', 'on_launcher_death = "adopt"'))
+    return folder
+
+
 def main() -> int:
     """Kill, audit, report."""
     parser = argparse.ArgumentParser(description="Kill at random in a fleet, and audit what became of its jobs.")
@@ -298,31 +311,25 @@ def main() -> int:
     parser.add_argument("--adopt", action="store_true", help="let workers outlive the launcher")
     parser.add_argument("--keep", action="store_true", help="keep the folder")
     wanted = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="qd-fleet-")).resolve()
-    for name in FILES:
-        shutil.copy(HERE / name, folder)
-    if wanted.adopt:
-        deck = folder / "quarterdeck.toml"
-        deck.write_text(deck.read_text().replace('on_launcher_death = "kill"', 'on_launcher_death = "adopt"'))
+    folder = copied(adopts=wanted.adopt)
     print(f"seed {wanted.seed}, in {folder}", flush=True)
     chance = random.Random(wanted.seed)
     began = time.monotonic()
     fleet = Fleet(folder)
     customer, killer = Customer(folder, chance), Killer(fleet, chance)
+    complaints: list[str] = []
     try:
-        is_drained = rampage(fleet, customer, killer, chance, enough(wanted.seconds, wanted.deeds))
+        if not rampage(fleet, customer, killer, chance, enough(wanted.seconds, wanted.deeds)):
+            complaints.append(f"after {DRAIN_S:g} s of peace there are still open jobs")
         customer.close()
     finally:
         killer.relent(everybody=True)
         code = fleet.end()
-    record, wrong = audit(folder, customer.submitted)
-    complaints = list(wrong)
-    if not is_drained:
-        complaints.append(f"after {DRAIN_S:g} s of peace there are still open jobs")
-    for process, words in fleet.all_processes():
-        complaints.append(f"left behind: pid {process.pid} ({process.status()}), child of {process.ppid()}: {words}")
+        complaints += fleet.put_away()
     if code != 0:
         complaints.append(f"the launcher ended with exit code {code}")
+    record = read_record(folder)
+    complaints += wrong(folder, record, customer.submitted)
     shown = {
         "seconds, with the peace after it": round(time.monotonic() - began),
         **dict(sorted(killer.deeds.items())),

@@ -20,9 +20,10 @@ from pathlib import Path
 
 import quarterdeck
 from jobs import Jobs
-from jobs_words import Job, Queue, Submit
+from jobs_words import Cancelled, Died, Finished, Queue, Submit
 
 TURN_S = 0.2
+STATES = {Finished: "done", Died: "dead", Cancelled: "cancelled"}
 
 
 def main() -> int:
@@ -39,13 +40,9 @@ def main() -> int:
     ended: Counter[str] = Counter()
     try:
         with quarterdeck.connect_blocking(name="submit", data_dir=data_dir(), mirror=True, slices=[Jobs]) as client:
-            for key, job in follow(client, jobs):
-                if job is None:
-                    print(f"{key}: forgotten; the record knows: quarterdeck events --kind 'jobs_*'")
-                    continue
-                who = f"{job.history[-1].worker}, attempt {job.attempts}" if job.history else "nobody"
-                print(f"{key}: {job.state} ({who}) {job.result or ''}".rstrip())
-                ended[job.state] += 1
+            for state, words in follow(client, jobs):
+                print(words)
+                ended[state] += 1
     except quarterdeck.QuarterdeckError as error:
         print(f"submit: {error}", file=sys.stderr)
         return 1
@@ -53,22 +50,33 @@ def main() -> int:
     return 0 if ended["done"] == len(jobs) else 1
 
 
-def follow(client: quarterdeck.BlockingClient, jobs: dict[str, str]) -> Iterator[tuple[str, Job | None]]:
-    """Hand in jobs, and give each when it has ended; None where the queue knows it no more."""
+def follow(client: quarterdeck.BlockingClient, jobs: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """Hand in jobs, and say of each when it has ended: its state, and that in words."""
     events = client.events("jobs_*", timeout_s=TURN_S)
     unsubmitted, unended = dict(jobs), set(jobs)
     while unended:
         submit(client, unsubmitted)
         try:
-            next(events)
-        except quarterdeck.Timeout:
-            pass  # look all the same: a launcher may have come anew
-        queue = held(client)
-        if queue.is_open:
-            submitted = sorted(unended - unsubmitted.keys())
-            ended = [key for key in submitted if key not in queue.jobs or not queue.jobs[key].is_open]
-            unended.difference_update(ended)
-            yield from ((key, queue.jobs.get(key)) for key in ended)
+            event = next(events)
+        except quarterdeck.Timeout:  # all that was told is read; what has ended all the same did so elsewhere
+            for key in sorted(unended - unsubmitted.keys()):
+                if (found := looked_up(held(client), key)) is not None:
+                    unended.discard(key)
+                    yield found
+        else:
+            if isinstance(event, Finished | Died | Cancelled) and event.key in unended:
+                unended.discard(event.key)
+                yield STATES[type(event)], event.sentence()
+
+
+def looked_up(queue: Queue, key: str) -> tuple[str, str] | None:
+    """What became of a job of which nothing was told to us: it had ended before, or with another launcher."""
+    job = queue.jobs.get(key)
+    if not queue.is_open or (job is not None and job.is_open):
+        return None
+    if job is None:
+        return "forgotten", f"job {key} is forgotten; the record knows: quarterdeck events --kind 'jobs_*'"
+    return job.state, f"job {key} is {job.state} after {job.attempts} attempts: {job.result}"
 
 
 def submit(client: quarterdeck.BlockingClient, unsubmitted: dict[str, str]) -> None:

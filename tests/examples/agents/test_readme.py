@@ -15,7 +15,8 @@ _NUMBER = re.compile(r" *\d[\d.:]*")
 
 def usual(text: str) -> str:
     """The text without what differs from one time to the next."""
-    return _NUMBER.sub(" #", _DIGEST.sub("DIGEST", _WORKER.sub("WORKER", text)))
+    same = _NUMBER.sub(" #", _DIGEST.sub("DIGEST", _WORKER.sub("WORKER", text)))
+    return same.replace("(disconnected)", "(exited)")  # if the exit status is long in coming
 
 
 @needs_guard
