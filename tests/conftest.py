@@ -1,4 +1,6 @@
-"""Fixtures that tests of several folders share."""
+"""Fixtures that tests of several folders share; and how many examples a property is shown: few by default, so that they
+take seconds; `pytest tests/property --hypothesis-profile=long` for minutes.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +10,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.launching import Launcher
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # `make test &` in a script: a Ctrl-C must reach what tests start
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# The machine's load decides how long an example takes, and how long one takes to draw: no deadline.
+settings.register_profile("short", max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("long", max_examples=800, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("short")
 
 
 @pytest.fixture

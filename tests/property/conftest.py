@@ -1,6 +1,4 @@
-"""How many examples: few by default, so that they take seconds; `pytest tests/property --hypothesis-profile=long` for
-minutes.
-"""
+"""Fixtures of the property tests."""
 
 from __future__ import annotations
 
@@ -8,12 +6,6 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import HealthCheck, settings
-
-# The machine's load decides how long an example takes: no deadline.
-settings.register_profile("short", max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("long", max_examples=800, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("short")
 
 
 @pytest.fixture(scope="module")
