@@ -58,6 +58,7 @@ class Host:
         for row in self.ask(self.client.get_snapshot()).windows:
             self.ask(self.client.report_window_closed(row.label))  # of a host before us: its tabs are back with this
         self.root = tk.Tk(className="workspaces")
+        self.root.minsize(360, 120)
         self.tabs: dict[str, tuple[tk.Toplevel, str, int]] = {}
         self.ask(self.client.report_window_opened(MAIN, "full_instance", None))
         self.warm_up(None)
@@ -68,6 +69,7 @@ class Host:
 
     def heed(self) -> None:
         """Do what it asks for, and draw what it tells."""
+        self.root.after(20, self.heed)  # again, even if something goes wrong now
         changed = False
         while not self.orders.empty():
             match self.orders.get():
@@ -91,7 +93,6 @@ class Host:
                     changed = True
         if changed:
             self.draw()
-        self.root.after(20, self.heed)
 
     def warm_up(self, saga_id: int | None) -> None:
         """Have a window wait in the pool, hidden."""
@@ -103,18 +104,18 @@ class Host:
         self.ask(self.client.report_pool_window_added(self.warm.winfo_name(), saga_id=saga_id))
 
     def open(self, tab: str, saga_id: int) -> None:
-        """Promote the warm window for a tab. If the launcher does not want it any more, close it again."""
+        """Promote the warm window for a tab. If the launcher does not want it (any more), close it again."""
         if len(self.tabs) >= WINDOWS_MAX or self.warm is None:
             self.ask(self.client.report_saga_action_failed(saga_id, "there is no window to spare"))
             return
         window, self.warm = self.warm, None
         label = window.winfo_name()
-        self.ask(self.client.report_pool_window_promoted(label))
-        self.ask(self.client.report_window_opened(label, "subwindow", MAIN))
         self.tabs[label] = (window, tab, saga_id)
         window.bind("<Destroy>", lambda event: self.gone(label) if event.widget is window else None)
-        window.deiconify()
+        self.ask(self.client.report_pool_window_promoted(label))
         try:
+            self.ask(self.client.report_window_opened(label, "subwindow", MAIN))
+            window.deiconify()
             self.ask(self.client.call(Opened(tab, label, saga_id)))
         except quarterdeck.CommandRefused:
             self.close(label)
