@@ -68,4 +68,4 @@ def test_raw_lines_are_untouched_when_piped(line: bytes) -> None:
 
 def test_raw_lines_are_safe_on_a_terminal(terminal: Terminal) -> None:
     Screen(terminal).raw('{"a":"\u202e\x9b"}'.encode())
-    assert terminal.getvalue() == '{"a":"\\u202e\\x9b"}\n'
+    assert terminal.getvalue() == '{"a":"\\u202e\\u009b"}\n'

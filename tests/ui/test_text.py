@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quarterdeck.ui.text import columns, cut, safe
+from quarterdeck.ui.text import columns, cut, safe, safe_json
 
 JOINERS = "\u200c\u200d"
 
@@ -45,6 +47,13 @@ def test_any_text_becomes_one_line_of_printing_characters(text: str) -> None:
     shown = safe(text)
     assert all(character.isprintable() or character in JOINERS for character in shown)
     assert safe(shown) == shown
+
+
+@given(st.text() | st.lists(st.text()) | st.dictionaries(st.text(), st.text()))
+def test_any_json_stays_the_same_value_in_printing_characters(value: object) -> None:
+    shown = safe_json(json.dumps(value, ensure_ascii=False))
+    assert all(character.isprintable() or character in JOINERS for character in shown)
+    assert json.loads(shown) == value
 
 
 @given(st.text(), st.integers(min_value=1, max_value=50))

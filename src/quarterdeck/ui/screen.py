@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import TextIO
 
-from quarterdeck.ui.text import columns, safe
+from quarterdeck.ui.text import columns, safe, safe_json
 
 
 class Screen:
@@ -32,9 +32,11 @@ class Screen:
         self.stream.flush()
 
     def raw(self, line: bytes) -> None:
-        """Write one line of JSON, given without its newline: as it is when piped, on a terminal made safe."""
+        """Write one line of JSON, given without its newline: as it is when piped, on a terminal made safe, and still
+        the same JSON.
+        """
         if self.is_terminal:
-            self.line(line.decode("utf-8", "replace"))
+            self.line(safe_json(line.decode("utf-8", "replace")))
         else:
             self.stream.buffer.write(line + b"\n")
             self.stream.flush()

@@ -24,6 +24,13 @@ def safe(text: str) -> str:
     return "".join(map(_shown, text))
 
 
+def safe_json(line: str) -> str:
+    r"""One line of JSON, what does not print as itself as an escape of JSON's own: the same value (`\u009b`)."""
+    if line.isprintable():
+        return line
+    return "".join(c if c.isprintable() or c in _JOINERS else _json_escape(c) for c in line)
+
+
 def cut(text: str, characters_max: int) -> str:
     """The text, or as much of its beginning as fits, ended by `…`."""
     return text if len(text) <= characters_max else text[: characters_max - 1] + CUT
@@ -36,6 +43,12 @@ def columns(text: str) -> int:
     from unicodedata import combining, east_asian_width
 
     return sum(0 if combining(c) or c in _JOINERS else 2 if east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def _json_escape(character: str) -> str:
+    """A character as JSON escapes it: two halves beyond the first 65 536 (RFC 8259, section 7)."""
+    halves = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{halves[at]:02x}{halves[at + 1]:02x}" for at in range(0, len(halves), 2))
 
 
 def _shown(character: str) -> str:

@@ -11,6 +11,7 @@ from quarterdeck.errors import AlreadyRunning, ConfigError
 from quarterdeck.ui.command import answer_option, data_dir_option, endpoint_option
 from quarterdeck.ui.exits import Exit
 from quarterdeck.ui.settings import LauncherCommand, settings_options
+from quarterdeck.ui.text import safe
 
 if TYPE_CHECKING:
     from quarterdeck.config import Config
@@ -72,7 +73,8 @@ def command(
         except AlreadyRunning as first:
             pid = hand_over.to(first, child=single.name)
             if pid is not None:
-                sys.stderr.write(f"quarterdeck: {single.name} runs already (launcher pid {pid}), and was handed this\n")
+                said = f"{single.name} runs already (launcher pid {pid}), and was handed this"
+                sys.stderr.write(f"quarterdeck: {safe(said)}\n")
                 return Exit.DONE
 
 
