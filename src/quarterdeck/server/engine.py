@@ -146,7 +146,7 @@ class Engine:
             values = peer.connection.take()
             lines = self._pongs(peer, values)
             if lines is None:
-                peer.inbox.extend(values)
+                peer.inbox.extend(reversed(values))
             else:
                 peer.pings += len(values)
                 peer.sent_alone += len(lines)
@@ -317,9 +317,9 @@ class Engine:
             if not self.may_take(peer):
                 break
             if peer.inbox:
-                self.handle(peer, peer.inbox.popleft())
+                self.handle(peer, peer.inbox.pop())
             elif peer.connection.waiting:
-                peer.inbox.extend(peer.connection.take())
+                peer.inbox.extend(reversed(peer.connection.take()))
             else:
                 break
         if peer.leaving:

@@ -8,7 +8,6 @@ they are bounded by the sagas that are open, since one that nobody waits for any
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -79,7 +78,7 @@ class Outbox:
     __slots__ = ("_directed", "_directed_max", "bytes", "entries", "replies")
 
     def __init__(self) -> None:
-        self.entries: deque[Entry] = deque()
+        self.entries: list[Entry] = []
         self.replies = 0
         self.bytes = 0
         self._directed = 0
@@ -105,7 +104,7 @@ class Outbox:
 
     def _put_directed(self, entry: Directed) -> None:
         if self._directed >= self._directed_max:  # a host that reads nothing: the sagas go on, and end, without it
-            self.entries = deque(old for old in self.entries if not isinstance(old, Directed) or old.is_wanted())
+            self.entries = [old for old in self.entries if not isinstance(old, Directed) or old.is_wanted()]
             self._directed = sum(isinstance(old, Directed) for old in self.entries)
             self._directed_max = max(DIRECTED_MIN, 2 * self._directed)
         self._directed += 1
@@ -113,7 +112,7 @@ class Outbox:
 
     def took(self) -> None:
         """The front entry went out, or was withdrawn."""
-        entry = self.entries.popleft()
+        entry = self.entries.pop(0)
         if isinstance(entry, Directed):
             self._directed -= 1
         elif isinstance(entry, Due):

@@ -126,9 +126,9 @@ class Registrations:
             (peer.inbox or peer.connection.waiting) and not peer.leaving and (peer.ended_input or engine.may_take(peer))
         ):
             if peer.inbox:
-                engine.handle(peer, peer.inbox.popleft())
+                engine.handle(peer, peer.inbox.pop())
             else:
-                peer.inbox.extend(peer.connection.take())  # nothing, where all its lines are blank
+                peer.inbox.extend(reversed(peer.connection.take()))  # nothing, where all its lines are blank
 
     def _welcome(self, peer: Peer, command: c.Register, reply: Welcome) -> None:
         """The registration stands. Without a subscription of its own, its events come first; with one, after

@@ -8,7 +8,6 @@ The server's end: give it bytes (`receive`), take what they hold (`take`), ask o
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from enum import Enum
 from typing import Final, Literal
@@ -108,7 +107,7 @@ class ServerConnection:
         self._decoder = decoder
         self._bounds = bounds
         self._lines = LineBuffer(bounds.line_bytes_max)
-        self._blocks: deque[bytes | TooLong] = deque()
+        self._blocks: list[bytes | TooLong] = []
         self._closely_at = 0  # in the first block, where its lines are looked at one by one
         self._bad_in_a_row = 0
 
@@ -127,7 +126,7 @@ class ServerConnection:
         """
         if not self._blocks:
             return ()
-        block = self._blocks.popleft()
+        block = self._blocks.pop(0)
         if isinstance(block, TooLong):
             limit = self._bounds.line_bytes_max
             return (Malformed("line_too_long", f"the line is longer than {limit} bytes"),)
@@ -152,14 +151,14 @@ class ServerConnection:
                 self._closely_at = 0
                 return values
         self._closely_at = at
-        self._blocks.appendleft(block)
+        self._blocks.insert(0, block)
         return values
 
     def _cut(self, block: bytes, block_bytes: int) -> bytes:
         """The first lines of a block; the rest goes back to the front."""
         end = block.find(b"\n", block_bytes) + 1
         if end < len(block):
-            self._blocks.appendleft(block[end:])
+            self._blocks.insert(0, block[end:])
         return block[:end]
 
     def admit(self, value: AnyCommand | Malformed) -> AnyCommand | Refusal:
