@@ -18,7 +18,7 @@ from quarterdeck.schema.types import ErrorCode, JournalState, Rect, ShutdownReas
 Source = Literal["client", "witness", "clock", "child", "launcher"]
 
 
-class Context(Struct, frozen=True, omit_defaults=True):
+class Context(Struct, frozen=True, gc=False, omit_defaults=True):
     """What the reducer may know besides the input (semantics, "What the reducer does").
 
     `now` RFC 3339 text; `now_ms` monotonic milliseconds since the server started; `conn_id` the connection, for log

@@ -35,8 +35,11 @@ Pattern = Annotated[str, Meta(min_length=1, max_length=128)]
 Patterns = Annotated[tuple[Pattern, ...], Meta(min_length=1, max_length=64)]
 
 
-class CommandBase(Struct, frozen=True, tag_field="cmd", omit_defaults=True, kw_only=True):
-    """What every command has: `id`, echoed by its direct reply."""
+class CommandBase(Struct, frozen=True, gc=False, tag_field="cmd", omit_defaults=True, kw_only=True):
+    """What every command has: `id`, echoed by its direct reply.
+
+    No `gc`, as wherever values come by the hundred: what JSON can say holds no cycles, so there is none to find.
+    """
 
     id: Id | None = None
 

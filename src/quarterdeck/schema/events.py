@@ -25,7 +25,7 @@ from quarterdeck.schema.types import (
 )
 
 
-class EventBase(Struct, frozen=True, tag_field="event"):
+class EventBase(Struct, frozen=True, gc=False, tag_field="event"):
     """What every stream event has: `version`, counting up by exactly one from 1 in each run."""
 
     version: int

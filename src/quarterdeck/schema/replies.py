@@ -29,7 +29,7 @@ from quarterdeck.schema.types import (
 )
 
 
-class ReplyBase(Struct, frozen=True, tag_field="event", omit_defaults=True):
+class ReplyBase(Struct, frozen=True, gc=False, tag_field="event", omit_defaults=True):
     """The base of all replies."""
 
 

@@ -20,7 +20,7 @@ UNRECORDED: Final = (c.Ping, c.GetSnapshot, c.GetEvents, c.Subscribe)
 """What changes nothing, and is not kept."""
 
 
-class Recorded(Struct, frozen=True, omit_defaults=True):
+class Recorded(Struct, frozen=True, gc=False, omit_defaults=True):
     """What is written. `fault` is what a rule raised, if one broke down; `directed` what the host is asked for, and
     `commanded` what sagas had slices do: no replay needs these, but who looks back does.
     """
