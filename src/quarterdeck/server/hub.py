@@ -147,7 +147,16 @@ class Hub:
         group.sent_bytes += size
         is_short = size <= self._write_bytes and before == group.position
         for subscriber in list(group.members):
-            if is_short and self._is_plain(subscriber, before):
+            # Due exactly this turn's events, and may be sent them. Asked here, not in a call: a crowd feels it.
+            cursor = subscriber.cursor
+            if (
+                is_short
+                and subscriber.caught_up
+                and not subscriber.blocked
+                and not subscriber.outbox.entries
+                and cursor is not None
+                and cursor <= before  # one that came over from another group in this very turn was pumped already
+            ):
                 subscriber.cursor = head
                 subscriber.filtered = 0
                 subscriber.send(joined)
@@ -156,15 +165,6 @@ class Hub:
             else:
                 subscriber.sent_alone -= size
                 self.pump(subscriber)
-
-    def _is_plain(self, subscriber: Subscriber, before: int) -> bool:
-        """Whether it is due exactly this turn's events, and may be sent them. One that came over from another group in
-        this very turn was pumped already: its cursor says so.
-        """
-        cursor = subscriber.cursor
-        if subscriber.blocked or subscriber.outbox.entries or not subscriber.caught_up:
-            return False
-        return cursor is not None and cursor <= before
 
     def leave(self, subscriber: Subscriber) -> None:
         """No stream goes to this connection any more."""
