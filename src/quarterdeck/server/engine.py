@@ -316,11 +316,11 @@ class Engine:
         for _ in range(COMMANDS_AT_ONCE):
             if not self.may_take(peer):
                 break
+            if not peer.inbox and peer.connection.waiting:
+                peer.inbox.extend(reversed(peer.connection.take()))
             if peer.inbox:
                 self.handle(peer, peer.inbox.pop())
-            elif peer.connection.waiting:
-                peer.inbox.extend(reversed(peer.connection.take()))
-            else:
+            elif not peer.connection.waiting:
                 break
         if peer.leaving:
             self.registrations.evict(peer)
