@@ -73,7 +73,7 @@ class Results:
             return []
         position, figure = found
         rounds = self.rounds.get((position, peer), [])
-        return [None if one is None else float(one[figure.member]) for one in rounds]
+        return [None if one is None or figure.member not in one else float(one[figure.member]) for one in rounds]
 
     def cpu(self, key: str, peer: str) -> float:
         """The load generator's share of a core."""
