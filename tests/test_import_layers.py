@@ -98,9 +98,9 @@ LAYERS = {
         _names("client conformance schema errors config deckfile slices"),
         _names("click msgspec platformdirs psutil rich starlette textual uvicorn uvloop"),
     ),
-    # What ships for an application's own tests: the core, played without a launcher.
+    # What ships for an application's own tests: the core, played without a launcher, but by a launcher's limits.
     "testing": Layer(
-        _names("schema errors slices core wire drivers.fake"), _names("hypothesis msgspec"), never=NO_JSON
+        _names("schema errors config slices core wire drivers.fake"), _names("hypothesis msgspec"), never=NO_JSON
     ),
     "bridges": Layer(_names("client schema errors config"), _names("click msgspec nats uvloop")),
 }

@@ -5,7 +5,7 @@ same in a replay, from a kept state, and in a mirror.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -23,6 +23,7 @@ from quarterdeck.core.step import (
     ShutdownFinished,
     Source,
     Step,
+    SyntheticGoodbye,
 )
 from quarterdeck.schema import commands as c
 from quarterdeck.schema.events import PanesReaped, Published, SagaCompleted, SagaFailed, SagaStarted, SagaUndoBegun
@@ -206,6 +207,29 @@ def test_a_saga_that_breaks_down_over_undoing_has_failed_and_says_that_nothing_w
     assert world.failures() == ["no; not undone: internal"]
     assert world.faults() == [f"saga wrong, undoing,: {said}"]
     assert world.state.deadlines.nearest() is None
+
+
+class Fickle(Saga, frozen=True):
+    """Says another thing each time."""
+
+    starts_on = (Published,)
+    said: ClassVar[list[str]] = []
+
+    def undo(self) -> Iterable[Undo]:
+        self.said.append("something")
+        return [Undo("host", PutDown("a"), seen=(Returned,))] if len(self.said) == 1 else []
+
+
+@pytest.mark.parametrize("goes_on", [Report("a", back=True, saga_id=FIRST), SyntheticGoodbye("disconnected")])
+def test_a_saga_that_is_not_pure_costs_only_itself(goes_on: Input) -> None:
+    Fickle.said.clear()
+    world = World(Fickle)
+    begun(world, "word")
+    world.feed(c.ReportSagaActionFailed(saga_id=FIRST, reason="no"))
+    assert world.failures() == []
+    world.feed(goes_on)
+    assert world.failures() == ["no; not undone: internal"]
+    assert world.faults() == ["saga fickle, undoing,: it would undo 0 steps now, and has begun with 1: it is not pure"]
 
 
 # --- what it asked for before is withdrawn; and a run that ends leaves no time to undo

@@ -117,6 +117,8 @@ def _steps(state: State, step: Step, row: OpenSaga) -> tuple[Undo, ...] | None:
         steps = tuple(islice(row.saga.undo(), limit + 1))
         if len(steps) > limit:
             raise TypeError(f"limits.saga_undo_steps is {limit}, and it would undo more")
+        if len(steps) < row.undoing:
+            raise TypeError(f"it would undo {len(steps)} steps now, and has begun with {row.undoing}: it is not pure")
         for undo in steps:
             _check(state, undo)
     except Exception as error:

@@ -16,6 +16,7 @@ from typing import Any, Final, TypeVar
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
+from quarterdeck.config import Limits
 from quarterdeck.core import aftermath
 from quarterdeck.core.checkpoint import Checkpoint, freeze, thaw
 from quarterdeck.core.reducer import reduce
@@ -49,7 +50,8 @@ class SagaHarness:
     def __init__(self, *kinds: type[Saga], slices: Sequence[type[Slice[Any]]] = ()) -> None:
         self._own = {name_of(kind): kind for kind in kinds}
         self._loaded = loaded_of(*slices)
-        self._state = State(Rules(saga_id_first=FIRST_ID, sagas=tuple(self._own)), self._own, self._loaded)
+        rules = Rules(saga_id_first=FIRST_ID, sagas=tuple(self._own), rounds_max=Limits().rounds)
+        self._state = State(rules, self._own, self._loaded)
         self._now_ms = 0
         self.asked: list[Struct] = []
         self.issued: list[Struct] = []
