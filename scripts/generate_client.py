@@ -22,7 +22,7 @@ from quarterdeck.schema import types as t
 FOLDER: Final = Path(__file__).parent.parent / "src" / "quarterdeck" / "client"
 LINE_MAX: Final = 120
 LEFT_OUT: Final = (c.Register, c.Goodbye)
-REPLIES: Final[dict[type, str]] = {c.GetSnapshot: "Snapshot"}
+REPLIES: Final[dict[type, str]] = {c.GetSnapshot: "Snapshot", c.GetMetrics: "Metrics"}
 NAMED: Final = {getattr(t, name): name for name in ("QuitReason", "StageStatus", "WindowKind", "Slow", "ProcessKind")}
 
 HEAD: Final = '''"""The typed methods of the {front} client, one a command. Written by scripts/generate_client.py."""
@@ -33,7 +33,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from quarterdeck.schema import commands as c
-from quarterdeck.schema.replies import Ack, EventList, Pong, Snapshot, Subscribed
+from quarterdeck.schema.replies import Ack, EventList, Metrics, Pong, Snapshot, Subscribed
 
 if TYPE_CHECKING:
     from quarterdeck.client.cursor import Cursor

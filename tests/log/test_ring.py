@@ -35,6 +35,13 @@ def test_what_it_holds_is_found_by_version() -> None:
     assert ring.lines(5, 5) == []
 
 
+def test_what_is_newest_is_weighed() -> None:
+    ring = Ring(3, 100)
+    assert ring.bytes_of_newest() == [0]
+    ring.extend([b"1", b"22", b"333", b"4444"], ["a", "b", "c", "d"])
+    assert ring.bytes_of_newest() == [0, 4, 7, 9]
+
+
 def test_beyond_the_count_the_oldest_go() -> None:
     ring = ring_of(14)
     assert (ring.oldest, ring.newest, ring.floor) == (5, 14, 4)

@@ -113,14 +113,18 @@ def test_a_reader_that_stopped_is_seen_to_lag_and_is_told_so_once(launch: Launch
     assert row["blocked"]
     assert 0 < row["lag"] <= 41
     assert row["cursor"] + row["lag"] == reading("stream_version")
+    assert 60_000 * (row["lag"] - 1) < row["lag_bytes"] <= reading("ring_bytes")
+    assert row["missed"] == 0
     assert (reading("lagging_subscribers"), reading("lag_events_max")) == (1, row["lag"])
     assert reading("blocked_connections") == 1
     talker.send(*[publish(number) for number in range(200)])
     talker.ping()
-    slow.until(event="lagged")
+    lagged = slow.until(event="lagged")[-1]
     slow.ping()
     reading = read(asker)
     assert reading("lagged_total", slow="gap") == 1
+    row = reading.connection(pid)
+    assert (row["missed"], row["lag"], row["lag_bytes"]) == (lagged["to"] - lagged["from"] + 1, 0, 0)
     assert reading("lagging_subscribers") == 0
     assert (reading("ring_events"), reading("ring_oldest_version")) == (100, reading("stream_version") - 99)
 

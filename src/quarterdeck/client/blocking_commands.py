@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from quarterdeck.schema import commands as c
-from quarterdeck.schema.replies import Ack, EventList, Pong, Snapshot, Subscribed
+from quarterdeck.schema.replies import Ack, EventList, Metrics, Pong, Snapshot, Subscribed
 
 if TYPE_CHECKING:
     from quarterdeck.client.cursor import Cursor
@@ -36,9 +36,9 @@ class BlockingCommands:
         """Ask for the whole state."""
         return self._ask(c.GetSnapshot(), Snapshot)
 
-    def get_metrics(self) -> Ack:
+    def get_metrics(self) -> Metrics:
         """Ask how the launcher fares: every counter and gauge, and each registered connection."""
-        return self._ask(c.GetMetrics(), Ack)
+        return self._ask(c.GetMetrics(), Metrics)
 
     def get_events(self, since: Cursor | int, *, run_id: str | None = None, limit: int | None = None) -> EventList:
         """Ask for the stream events after `since`, a cursor or a version of `run_id` (this run)."""

@@ -7,6 +7,7 @@ only, so what is held is always one run of versions, `oldest`…`newest`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 from quarterdeck.errors import LocalProtocolError
 
@@ -77,6 +78,11 @@ class Ring:
         """The names of the events `after`+1…`to`. Raises: LocalProtocolError where some are not held."""
         first, last = self._bounds(after, to)
         return self._names[first:last]
+
+    def bytes_of_newest(self) -> list[int]:
+        """At index n the bytes of the newest n events, up to all that are held."""
+        held = self._lines[self._dead :]
+        return [0, *accumulate(map(len, reversed(held)))]
 
     def _bounds(self, after: int, to: int) -> tuple[int, int]:
         if after < self.floor or to > self.newest:

@@ -148,8 +148,9 @@ class ConnectionRow(Struct, frozen=True):
     """A registered connection as it fares.
 
     `cursor`: up to which version it was sent the stream, null before it is sent any; `lag`: how many events behind that
-    it is due. `commands`: lines taken from it, bad ones among them. `waiting_replies` and `waiting_bytes`: what waits
-    until it reads; `blocked`: its socket takes no more.
+    it is due, and `lag_bytes` those of them that are held in memory. `missed`: events that it was told it will not be
+    sent, since it was too slow. `commands`: lines taken from it, bad ones among them. `waiting_replies` and
+    `waiting_bytes`: what waits until it reads; `blocked`: its socket takes no more.
     """
 
     client_id: int
@@ -158,6 +159,8 @@ class ConnectionRow(Struct, frozen=True):
     name: str | None
     cursor: int | None
     lag: int
+    lag_bytes: int
+    missed: int
     commands: int
     received_bytes: int
     sent_bytes: int

@@ -40,7 +40,18 @@ def nowhere(lines: bytes) -> None:
 class Subscriber(ABC):
     """Where one connection stands in the stream. `cursor` None: no stream goes to it yet."""
 
-    __slots__ = ("blocked", "caught_up", "cursor", "filtered", "group", "interest", "outbox", "send", "sent_alone")
+    __slots__ = (
+        "blocked",
+        "caught_up",
+        "cursor",
+        "filtered",
+        "group",
+        "interest",
+        "missed",
+        "outbox",
+        "send",
+        "sent_alone",
+    )
 
     def __init__(self) -> None:
         self.cursor: int | None = None
@@ -53,6 +64,7 @@ class Subscriber(ABC):
         self.send: Callable[[bytes], None] = (
             nowhere  # hands bytes to the socket; `blocked` is set where it took not all
         )
+        self.missed = 0  # events that `lagged` told it of
         self.sent_alone = 0  # bytes sent to it by itself, less what its group counts for it and it was not sent
 
     @property
@@ -313,6 +325,7 @@ class Hub:
         subscriber.cursor = to
         subscriber.filtered = 0
         self.lagged[slow] += 1
+        subscriber.missed += to - cursor
         if slow == "snapshot":
             return line + self._render(None)
         if slow == "disconnect":

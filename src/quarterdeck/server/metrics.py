@@ -362,11 +362,14 @@ def samples_of(engine: Engine) -> tuple[SampleRow, ...]:
 
 def connections_of(engine: Engine) -> tuple[ConnectionRow, ...]:
     """Every registered connection, by its `client_id`."""
-    rows = (_connection(engine, peer) for peer in engine.registrations.peers())
+    peers, head = list(engine.registrations.peers()), engine.history.newest
+    # Asked for once, and only where somebody is behind: it is as long as what is held.
+    sizes = engine.history.ring.bytes_of_newest() if any(peer.lag(head) for peer in peers) else [0]
+    rows = (_connection(engine, peer, sizes) for peer in peers)
     return tuple(sorted((row for row in rows if row is not None), key=lambda row: row.client_id))
 
 
-def _connection(engine: Engine, peer: Peer) -> ConnectionRow | None:
+def _connection(engine: Engine, peer: Peer, sizes: list[int]) -> ConnectionRow | None:
     process = engine.state.live(peer.pid)
     if process is None:
         return None
@@ -379,6 +382,8 @@ def _connection(engine: Engine, peer: Peer) -> ConnectionRow | None:
         name=process.name,
         cursor=None if peer.cursor is None else head - lag,
         lag=lag,
+        lag_bytes=sizes[min(lag, len(sizes) - 1)],
+        missed=peer.missed,
         commands=peer.commands,
         received_bytes=peer.received_bytes,
         sent_bytes=peer.sent_bytes,

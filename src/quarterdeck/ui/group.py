@@ -35,6 +35,7 @@ COMMAND_NAMES: Final = (
     "ping",
     "snapshot",
     "ps",
+    "top",
     "logs",
     "windows",
     "watch",
