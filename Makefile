@@ -20,7 +20,7 @@ TYPED := src tests $(wildcard bench) $(wildcard examples)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types-linux types-win32 types-darwin format soak fuzz load bench lock clean debian-tools
+.PHONY: help setup demo test check lint types-linux types-win32 types-darwin format soak fuzz load bench audit lock clean debian-tools
 
 help:  ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -47,6 +47,7 @@ check: lint types-linux types-win32 types-darwin  ## Read the sources: ruff, and
 lint: $(READY)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
+	$(PY) scripts/audit.py --offline
 
 # Each system has a cache of its own: a change of --platform would throw away a shared one.
 types-linux: $(READY)
@@ -72,6 +73,9 @@ load: $(READY)  ## A launcher among 1 000 clients that misbehave (ARGS="--second
 bench: $(READY)  ## Measure, beside the peers that are installed or that Debian installs (docs/speed.md)
 	@scripts/debian-tools bench
 	$(PY) bench/run.py $(ARGS)
+
+audit: $(READY)  ## Look at requirements.lock, and at what is known against it where the network lets us
+	$(PY) scripts/audit.py $(ARGS)
 
 lock:  ## Write requirements.lock anew from pyproject.toml (ARGS=--upgrade for newer versions)
 	@scripts/venv $(PYTHON) $(VENV)
