@@ -27,6 +27,13 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     connections_per_process: Annotated[
         Count, "of these, from one process, so that there is room for others; one more is told `too_many_connections`"
     ] = 512
+    commands_per_second: Annotated[
+        Annotated[int, Meta(ge=0)],
+        "commands a second of one connection; who is faster is read more slowly; 0: no limit",
+    ] = 0
+    bytes_per_second: Annotated[
+        Annotated[int, Meta(ge=0)], "bytes a second of one connection; who is faster is read more slowly; 0: no limit"
+    ] = 0
     max_line_bytes: Annotated[
         Annotated[int, Meta(ge=256)], "longest line to the launcher, newline included; longer is `line_too_long`"
     ] = 1_048_576

@@ -16,6 +16,7 @@ from typing import Final
 from quarterdeck.config import Config
 from quarterdeck.schema.vocabulary import PROTOCOL, Vocabulary
 from quarterdeck.server.engine import Engine
+from quarterdeck.server.pace import Pace
 from quarterdeck.server.peer import Peer
 from quarterdeck.transport import Connection, Listener
 from quarterdeck.wire.codec import CommandDecoder
@@ -125,7 +126,10 @@ class Acceptor:
         assert self._engine is not None
         self._conn_id += 1
         connection = ServerConnection(self._decoder, self._bounds)
-        peer = Peer(self._engine, link, connection, self._conn_id, self._config.limits.linger_timeout)
+        limits = self._config.limits
+        peer = Peer(self._engine, link, connection, self._conn_id, limits.linger_timeout)
+        if limits.commands_per_second or limits.bytes_per_second:
+            peer.pace = Pace(limits.commands_per_second, limits.bytes_per_second, self._loop.time())
         self._starting[peer] = self._refusal(link)
         task = self._loop.create_task(link.start(self._loop, lambda: peer))
         self._tasks.add(task)

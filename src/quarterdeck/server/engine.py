@@ -142,7 +142,8 @@ class Engine:
         """A connection sent bytes. Nothing but pings, and nothing else under way for it: answered at once, since they
         change nothing and its fence is reached; all else waits for the turn.
         """
-        if peer.caught_up and not peer.inbox and not peer.outbox and not peer.blocked and peer not in self._woken:
+        is_idle = peer.caught_up and not peer.inbox and not peer.outbox and not peer.blocked and peer.pace is None
+        if is_idle and peer not in self._woken:
             values = peer.connection.take()
             lines = self._pongs(peer, values)
             if lines is None:
@@ -322,6 +323,7 @@ class Engine:
                 self.handle(peer, peer.inbox.pop())
             elif not peer.connection.waiting:
                 break
+        peer.keep_pace()
         if peer.leaving:
             self.registrations.evict(peer)
             self._touched[peer] = None
@@ -334,13 +336,13 @@ class Engine:
             if not peer.is_rendering and not self.registrations.awaits_exit(peer):
                 self.registrations.depart(peer)
         else:
-            peer.pause_reading(False)
+            peer.pause_reading(peer.rests)
 
     def may_take(self, peer: Peer) -> bool:
         """Whether its next command may be carried out: not behind a snapshot, nor while too many replies wait
-        (section 8).
+        (section 8), nor where it was too fast.
         """
-        if peer.leaving or peer.is_rendering:
+        if peer.leaving or peer.is_rendering or peer.rests:
             return False
         limits = self.config.limits
         return peer.outbox.replies < limits.replies and peer.outbox.bytes < limits.reply_bytes

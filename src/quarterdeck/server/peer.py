@@ -8,13 +8,17 @@ wait that may not be taken yet; then the kernel's buffer, and so the client's ow
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Protocol, cast
 
 from quarterdeck.schema.commands import AnyCommand
 from quarterdeck.server.hub import Subscriber, nowhere
+from quarterdeck.server.pace import Pace
 from quarterdeck.transport import Connection
 from quarterdeck.wire.codec import Malformed
 from quarterdeck.wire.connection import ServerConnection
+
+log = logging.getLogger("quarterdeck.server")
 
 
 class Owner(Protocol):
@@ -52,6 +56,7 @@ class Peer(Subscriber, asyncio.Protocol):
         "_linger",
         "_linger_s",
         "_reading_paused",
+        "_rested",
         "conn_id",
         "connection",
         "ended_input",
@@ -64,9 +69,11 @@ class Peer(Subscriber, asyncio.Protocol):
         "link",
         "others",
         "owner",
+        "pace",
         "pid",
         "pings",
         "received_bytes",
+        "rests",
         "start",
         "transport",
     )
@@ -86,6 +93,9 @@ class Peer(Subscriber, asyncio.Protocol):
         self.pings = 0  # answered at once
         self.others = 0  # lines taken one by one
         self.received_bytes = 0
+        self.pace: Pace | None = None  # none: as fast as it likes
+        self._rested = False
+        self.rests = False  # it was too fast, and is not read for a while
         self.is_rendering = False  # a snapshot is due: later commands wait for it
         self.ended_input = False  # end of file was seen, or a read error
         self.leaving = False  # nothing more is taken from it; what is due goes out, then it is closed
@@ -161,6 +171,23 @@ class Peer(Subscriber, asyncio.Protocol):
             self.transport.pause_reading()
         else:
             self.transport.resume_reading()
+
+    def keep_pace(self) -> None:
+        """Rest, where it has sent more than it may; then it is woken."""
+        if self.pace is None or self.rests:
+            return
+        loop = asyncio.get_running_loop()
+        rest_s = self.pace.rest_s(self.commands, self.received_bytes, loop.time())
+        if rest_s > 0:
+            if not self._rested:
+                log.warning("connection %d (pid %s) is read more slowly: %s", self.conn_id, self.pid, self.pace.bound)
+            self.rests = self._rested = True
+            loop.call_later(rest_s, self._go_on)
+
+    def _go_on(self) -> None:
+        self.rests = False
+        if not self.gone:
+            self.owner.wake(self)
 
     def linger(self) -> None:
         """Give up if the last bytes make no progress for a while."""
