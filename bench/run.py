@@ -27,7 +27,7 @@ if __package__ in {None, ""}:  # run as a script: the folder above is not search
     sys.path[:1] = [str(Path(__file__).resolve().parent.parent / folder) for folder in ("", "src")]
 
 from bench import peers
-from bench.journal import GROUP, appended_by_c, reduced_and_journalled
+from bench.journal import GROUP, appended, appended_by_c, reduced_and_journalled
 from bench.report import Machine, Results, Round, render
 from bench.workloads import LAUNCHER, PEERS, SERVERS, WORKLOADS, Workload
 
@@ -190,11 +190,12 @@ def _keep(scene: Scene, workload: Workload, name: str) -> dict[str, Any]:
     events = 10 * GROUP if scene.quick else workload.count
     with tempfile.TemporaryDirectory(dir=peers.BENCH, prefix="journal-") as folder:
         path = Path(folder) / "journal.sqlite3"
-        if scene.tools.sqlite is None or name == LAUNCHER:
-            per_s = reduced_and_journalled("full", GROUP)(path, events)
+        if scene.tools.sqlite is not None and name == "sqlite":
+            per_s = append_per_s = appended_by_c(scene.tools.sqlite)(path, events)
         else:
-            per_s = appended_by_c(scene.tools.sqlite)(path, events)
-    return {"workload": "w7", "per_s": per_s}
+            per_s = reduced_and_journalled("full", GROUP)(path, events)
+            append_per_s = appended(path.with_name("again.sqlite3"), events)
+    return {"workload": "w7", "per_s": per_s, "append_per_s": append_per_s}
 
 
 def _idle(scene: Scene, workload: Workload, name: str) -> dict[str, Any]:
