@@ -12,8 +12,9 @@
  *   wall  run the command to its end            --count
  *
  * Rules: one thread, one core at most (`cpu` is its share of one: above 0.9 the figure is the client's, not the
- * server's). Nothing is formatted and nothing allocated inside a measured loop. What comes back is counted, and the
- * content of the last of it checked. --cpu N pins it. An alarm ends a run that hangs.
+ * server's); with --server-pid `served_us` is the server's own processor time for each operation. Nothing is formatted
+ * and nothing allocated inside a measured loop. What comes back is counted, and the content of the last of it checked.
+ * --cpu N pins it. An alarm ends a run that hangs.
  */
 #include "processes.h"
 #include <getopt.h>
@@ -49,7 +50,7 @@ static int run_w1(const struct options *o)
     unsigned long units = o->change ? (unsigned long)p->change_units : 1;
     int max = o->count ? o->count : 4000000, n = 0, warm_up = o->count ? 0 : 100;
     double *times = malloc((size_t)max * sizeof *times);
-    double cpu = cpu_s(), start = now_s(), end = start + o->seconds, before, after = start;
+    double served = served_s(o), cpu = cpu_s(), start = now_s(), end = start + o->seconds, before, after = start;
     while (n < max && (o->count || after < end)) {
         c.units = 0;
         before = now_s();
@@ -63,9 +64,10 @@ static int run_w1(const struct options *o)
             times[n++] = after - before;
     }
     cpu = (cpu_s() - cpu) / (after - start);
+    served = served_s(o) - served;
     if (!(o->change ? tail_has(&c, p->changed, 0) : tail_has(&c, p->pong, last_nonce(&ring, &c))))
         die("w1: the last reply is not the last command's: %.*s", (int)c.tail_len, c.tail);
-    result_times("w1", times, n, 1e6, "us", cpu);
+    result_times("w1", times, n, 1e6, "us", cpu, served);
     return 0;
 }
 
@@ -96,13 +98,14 @@ static int run_w2(const struct options *o)
     int epoll = watch_all(conns, o->clients);
     struct ring ring = make_ring(p->ping, o->window);
     unsigned long replies = 0, waiting = 0;
-    double cpu = cpu_s(), start = now_s(), end = start + o->seconds, elapsed;
+    double served = served_s(o), cpu = cpu_s(), start = now_s(), end = start + o->seconds, elapsed;
     for (int i = 0; i < o->clients; i++)
         send_commands(&ring, &conns[i], ring.window);
     while (now_s() < end)
         replies += refill(o, &ring, epoll, 1);
     elapsed = now_s() - start;
     cpu = (cpu_s() - cpu) / elapsed;
+    served = served_s(o) - served;
     for (int i = 0; i < o->clients; i++)
         waiting += conns[i].sent - conns[i].units;
     while (waiting)
@@ -110,8 +113,8 @@ static int run_w2(const struct options *o)
     for (int i = 0; i < o->clients; i++)
         if (!tail_has(&conns[i], p->pong, last_nonce(&ring, &conns[i])))
             die("w2: the last reply is not the last request's: %.*s", (int)conns[i].tail_len, conns[i].tail);
-    result("{\"workload\":\"w2\",\"count\":%lu,\"per_s\":%.0f,\"clients\":%d,\"window\":%u,\"cpu\":%.3f}", replies,
-           (double)replies / elapsed, o->clients, o->window, cpu);
+    result("{\"workload\":\"w2\",\"count\":%lu,\"per_s\":%.0f,\"clients\":%d,\"window\":%u,\"cpu\":%.3f,\"served_us\":%.3f}",
+           replies, (double)replies / elapsed, o->clients, o->window, cpu, served / (double)replies * 1e6);
     return 0;
 }
 
@@ -144,14 +147,17 @@ static int run_w3(const struct options *o)
     fence(p, conns, o->readers);
     int epoll = watch_all(conns, o->readers + 1);
     struct ring ring = make_ring(p->publish, 256);
-    double cpu = cpu_s(), start = now_s(), end = start + o->seconds, elapsed;
+    double served = served_s(o), cpu = cpu_s(), start = now_s(), end = start + o->seconds, elapsed;
     while (now_s() < end) {
         send_commands(&ring, writer, o->window);
         deliver(o, epoll, writer, writer->sent * (unsigned long)p->delivery_units, last_nonce(&ring, writer));
     }
     elapsed = now_s() - start;
-    result("{\"workload\":\"w3\",\"count\":%lu,\"per_s\":%.0f,\"readers\":%d,\"window\":%u,\"cpu\":%.3f}", writer->sent,
-           (double)writer->sent * o->readers / elapsed, o->readers, o->window, (cpu_s() - cpu) / elapsed);
+    cpu = (cpu_s() - cpu) / elapsed;
+    served = served_s(o) - served;
+    double deliveries = (double)writer->sent * o->readers;
+    result("{\"workload\":\"w3\",\"count\":%lu,\"per_s\":%.0f,\"readers\":%d,\"window\":%u,\"cpu\":%.3f,\"served_us\":%.4f}",
+           writer->sent, deliveries / elapsed, o->readers, o->window, cpu, served / deliveries * 1e6);
     return 0;
 }
 
@@ -211,7 +217,7 @@ static int run_w4(const struct options *o)
     struct epoll_event ready[512];
     int epoll = epoll_create1(EPOLL_CLOEXEC), alive = o->clients;
     unsigned long done = 0;
-    double cpu = cpu_s(), start = now_s(), end = start + o->seconds, now = start, elapsed = 0;
+    double served = served_s(o), cpu = cpu_s(), start = now_s(), end = start + o->seconds, now = start, elapsed = 0;
     for (int i = 0; i < o->clients; i++)
         begin_cycle(o, role, epoll, &cycles[i]);
     while (alive) {
@@ -230,8 +236,10 @@ static int run_w4(const struct options *o)
         now = now_s();
     }
     elapsed = now - start;
-    result("{\"workload\":\"w4\",\"count\":%lu,\"per_s\":%.0f,\"clients\":%d,\"cpu\":%.3f}", done, (double)done / elapsed,
-           o->clients, (cpu_s() - cpu) / elapsed);
+    cpu = (cpu_s() - cpu) / elapsed;
+    served = served_s(o) - served;
+    result("{\"workload\":\"w4\",\"count\":%lu,\"per_s\":%.0f,\"clients\":%d,\"cpu\":%.3f,\"served_us\":%.3f}", done,
+           (double)done / elapsed, o->clients, cpu, served / (double)done * 1e6);
     return 0;
 }
 

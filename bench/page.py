@@ -17,7 +17,7 @@ if __package__ in {None, ""}:  # run as a script: the folder above is not search
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from bench.picture import draw
-from bench.report import Results, cell, goals, preface, table
+from bench.report import Results, cell, goals, preface, served, table
 from bench.workloads import SERVERS, Figure
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -57,6 +57,13 @@ def _measured(results: Results) -> list[str]:
         "## Side by side",
         "",
         *table(["", *SERVERS], rows),
+        "",
+        "## What it takes of a processor",
+        "",
+        "The server's own processor time for each operation, in microseconds, of all its threads. It depends",
+        "less on what else the machine does than waiting does: where it was busy, this tells more than the rates.",
+        "",
+        *served(results, SERVERS),
         "",
         "## The goals",
         "",

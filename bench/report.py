@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from statistics import median
 from typing import Any, Self
@@ -82,6 +83,13 @@ class Results:
         shares = [float(one.get("cpu", 0)) for one in rounds if one is not None]
         return median(shares) if shares else 0.0
 
+    def served_us(self, key: str, peer: str) -> float | None:
+        """The server's own processor time for each operation, in microseconds."""
+        found = self._find(key)
+        rounds = self.rounds.get((found[0], peer), []) if found else []
+        times = [float(one["served_us"]) for one in rounds if one is not None and one.get("served_us")]
+        return median(times) if times else None
+
     def figures(self) -> list[Figure]:
         return [figure for workload in self.workloads for figure in workload.figures]
 
@@ -103,6 +111,7 @@ def render(results: Results) -> str:
         ["# Figures", "", *preface(results.machine)],
         ["", "## Medians", "", *_medians(results)],
         ["", f"## The load generator's share of a core (above {CLIENT_BOUND} it is the limit)", "", *_shares(results)],
+        ["", "## The server's own processor time, us an operation", "", *served(results, results.measured_peers())],
         ["", f"## {LAUNCHER} to each peer", "", *_ratios(results)],
         ["", "## Goals", "", *goals(results)],
         *([["", "## Faults", "", *faults]] if faults else []),
@@ -148,6 +157,18 @@ def _shares(results: Results) -> list[str]:
         for figure in loads
     ]
     return table(["figure", *peers], rows)
+
+
+def served(results: Results, peers: Sequence[str]) -> list[str]:
+    """What each operation of a load cost the server itself, which hardly depends on what else the machine does."""
+    rows = []
+    for workload in results.workloads:
+        figure = workload.figures[0]
+        times = [results.served_us(figure.key, peer) for peer in peers]
+        if any(times):
+            words = figure.words.removesuffix(", p50 us").removesuffix(", deliveries/s")
+            rows.append([words, *("-" if time is None else _number(time, 2 if time < 100 else 0) for time in times)])
+    return table(["", *peers], rows) if rows else ["Nothing was measured."]
 
 
 def _ratios(results: Results) -> list[str]:

@@ -145,7 +145,7 @@ def _load(scene: Scene, workload: Workload, name: str) -> dict[str, Any]:
     amount = ["--count", str(_count(scene, workload))] if workload.count else ["--seconds", str(scene.seconds)]
     if scene.quick and workload.pinned:
         amount = ["--count", "50"]  # a busy machine may not answer one ping in so short a time
-    words = [*_sized(scene, workload), *peer.reach, *amount]
+    words = [*_sized(scene, workload), *peer.reach, *amount, "--server-pid", str(process.pid)]
     if not workload.pinned:
         return _settled(process.pid, _generate(scene, words))
     everywhere = os.sched_getaffinity(0)
