@@ -372,6 +372,7 @@ class Engine:
             self.faults.note(doing, error)
             what = f"{doing}: the launcher could not do it ({type(error).__name__}), its log says why"
             self.refuse(peer, Refusal("internal", what, False, value.id))
+        peer.in_hand = None  # else each connection would keep the last that it sent
 
     def _carry_out(self, peer: Peer, value: c.AnyCommand | Malformed) -> None:
         """In the order of protocol section 3.7."""
