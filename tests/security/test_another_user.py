@@ -18,6 +18,7 @@ import pytest
 
 from tests.server.launched import Launched, short_folder
 from tests.server.raw import DEADLINE_S
+from tests.server.test_scrapes import free_port
 
 NOBODY = 65534
 STRANGER = Path(__file__).with_name("stranger.py")
@@ -35,7 +36,7 @@ ready = { log = "secret" }
 class Machine:
     """A launcher at work in a folder that everybody may look into, as a project in a home folder is."""
 
-    def __init__(self, data_mode: int) -> None:
+    def __init__(self, data_mode: int, **settings: Any) -> None:
         self.folder = short_folder()
         self.folder.chmod(0o755)
         self.data = self.folder / "data"
@@ -46,11 +47,12 @@ class Machine:
         deck = self.folder / "quarterdeck.toml"
         deck.write_text(DECK)
         self._options = ["--config", str(deck)]
+        self._settings = {"pid_check": "off", **settings}
         self.launched = self.launch()
 
     def launch(self) -> Launched:
         """A launcher whose child is up. It was adopted, where there was one."""
-        launched = Launched({"pid_check": "off"}, self.run, data_dir=self.data, options=self._options)
+        launched = Launched(self._settings, self.run, data_dir=self.data, options=self._options)
         launched.log.chmod(0o600)  # the test's own
         client = launched.quiet()
         client.eventually(lambda: client.snapshot()["children"][0]["state"] == "ready", "the child is ready")
@@ -70,8 +72,8 @@ class Machine:
 
 
 @contextmanager
-def machine(data_mode: int = 0o700) -> Iterator[Machine]:
-    made = Machine(data_mode)
+def machine(data_mode: int = 0o700, **settings: Any) -> Iterator[Machine]:
+    made = Machine(data_mode, **settings)
     try:
         yield made
     finally:
@@ -102,7 +104,7 @@ def inodes(target: dict[str, Any]) -> dict[str, tuple[int, int, int]]:
 
 @pytest.mark.parametrize("data_mode", [0o700, 0o755], ids=["closed folder", "folder that all may read"])
 def test_another_user_gets_nothing_of_a_launcher_at_work(data_mode: int) -> None:
-    with machine(data_mode) as at_work:
+    with machine(data_mode, metrics_port=free_port()) as at_work:
         target = at_work.target()
         names = {Path(path).name for member in ("files", "sockets") for path in target[member]}
         assert names >= {

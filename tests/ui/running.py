@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -111,11 +111,16 @@ def start(*args: str, endpoint: str | None = None, **more: Any) -> subprocess.Po
 
 def run_on_terminal(args: Sequence[str], *, endpoint: str | None = None) -> tuple[int, str]:
     """Run a command line with a terminal as its standard output; returns its exit code and what it showed."""
+    return on_terminal(lambda theirs: start(*args, endpoint=endpoint, stdout=theirs, stdin=subprocess.DEVNULL))
+
+
+def on_terminal(begin: Callable[[int], subprocess.Popen[str]]) -> tuple[int, str]:
+    """Let a process begin that has a terminal, whose descriptor is given; its exit code and what it showed."""
     import pty
 
     ours, theirs = pty.openpty()
     try:
-        process = start(*args, endpoint=endpoint, stdout=theirs, stdin=subprocess.DEVNULL)
+        process = begin(theirs)
     finally:
         os.close(theirs)
     shown = b""

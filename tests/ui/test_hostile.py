@@ -6,13 +6,11 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import re
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import click
 import pytest
@@ -20,7 +18,7 @@ import pytest
 from quarterdeck.ui.group import COMMAND_NAMES, quarterdeck
 from tests.server.raw import Raw
 from tests.ui.decks import Deck, process
-from tests.ui.running import COMMAND, PATIENCE_S, environ
+from tests.ui.running import COMMAND, PATIENCE_S, environ, on_terminal
 
 EVIL = "\x1b]0;owned\x07\x1b[31;58m\x9b66;66H\x90q\x85\x7f\r\x08\u202eevil\u2028\u2066\ufeff\U000e0001\xad"
 """A title, a colour, moving about, C1 controls, going back, a bidirectional override, other ends of a line, tags."""
@@ -35,27 +33,6 @@ NEVER = ("\x1b[31;58m", "\x1b[2J", "\x1b]", "\x9b", "\x90", "\u202e", "\u2028", 
 def toml(written: str) -> str:
     """What JSON writes as two halves, TOML writes as one."""
     return written.replace("\\udb40\\udc01", "\\U000e0001")
-
-
-def on_terminal(args: list[str], **options: Any) -> str:
-    """What a command line shows that has a terminal for its output and its errors."""
-    ours, theirs = pty.openpty()
-    try:
-        started = subprocess.Popen(
-            [*COMMAND, *args], stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs, text=True, **options
-        )
-    finally:
-        os.close(theirs)
-    shown = b""
-    try:
-        while block := os.read(ours, 65_536):
-            shown += block
-    except OSError:  # EIO: the last one who had the terminal open has gone
-        pass
-    finally:
-        os.close(ours)
-    started.wait(PATIENCE_S)
-    return shown.decode()
 
 
 def assert_harmless(shown: str, what: object) -> None:
@@ -111,6 +88,20 @@ class World:
         )
         self.host.until(event="pong", nonce=1)
 
+    def shown(self, *args: str) -> str:
+        """What a command line shows there that has a terminal for its output and its errors."""
+        return on_terminal(
+            lambda theirs: subprocess.Popen(
+                [*COMMAND, *args],
+                stdin=subprocess.DEVNULL,
+                stdout=theirs,
+                stderr=theirs,
+                text=True,
+                cwd=self.folder,
+                env=self.environ,
+            )
+        )[1]
+
     def plain(self, *args: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [*COMMAND, *args],
@@ -153,7 +144,7 @@ RUNS: dict[str, list[list[str]]] = {
     "ping": [["ping"], ["ping", "-n", "2"], ["ping", "--endpoint", f"/tmp/{NAME}"]],
     "snapshot": [["snapshot"]],
     "ps": [["ps"], ["ps", "--all"]],
-    "top": [["top", EVIL]],
+    "top": [["top", "--once"], ["top", EVIL]],
     "logs": [["logs"], ["logs", "broken"], ["logs", EVIL]],
     "windows": [["windows"]],
     "watch": [["watch", "--since", "0", *SHORT], ["watch", EVIL, *SHORT]],
@@ -195,7 +186,7 @@ def test_every_command_is_run() -> None:
 @pytest.mark.parametrize("name", COMMAND_NAMES)
 @pytest.mark.usefixtures("files")
 def test_nothing_that_a_terminal_obeys_reaches_it(world: World, name: str) -> None:
-    shown = {" ".join(args): on_terminal(args, cwd=world.folder, env=world.environ) for args in RUNS[name]}
+    shown = {" ".join(args): world.shown(*args) for args in RUNS[name]}
     for args, text in shown.items():
         assert_harmless(text, args)
         assert "Traceback" not in text
@@ -222,7 +213,7 @@ def test_json_stays_json(world: World, name: str) -> None:
 @pytest.mark.usefixtures("files")
 def test_json_stays_json_on_a_terminal_too_and_obeys_nobody(world: World, name: str) -> None:
     command, *rest = RUNS[name][0]
-    shown = on_terminal([command, "--json", *rest], cwd=world.folder, env=world.environ)
+    shown = world.shown(command, "--json", *rest)
     assert_harmless(shown, name)
     assert "evil" in shown
     for line in filter(None, shown.replace("\r\n", "\n").split("\n")):
@@ -233,6 +224,6 @@ def test_json_stays_json_on_a_terminal_too_and_obeys_nobody(world: World, name: 
 def test_a_value_is_the_same_on_a_terminal(world: World) -> None:
     args = ["snapshot", "--json"]
     piped = json.loads(world.plain(*args).stdout)
-    shown = json.loads(on_terminal(args, cwd=world.folder, env=world.environ))
+    shown = json.loads(world.shown(*args))
     assert shown["windows"] == piped["windows"]
     assert EVIL in {row["name"] for row in shown["processes"]}
