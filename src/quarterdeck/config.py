@@ -96,6 +96,11 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         Literal["on", "off"],
         "a claimed pid must be the peer's process or its descendant; `off` for containers, load tests",
     ] = "on"
+    folder_check: Annotated[
+        Literal["on", "off"],
+        "nobody else may write in the data folder, or exchange it or the socket's; `off` for a container whose volumes "
+        "everybody may write, and whose only user you are",
+    ] = "on"
     roles: Annotated[Literal["claimed", "proven"], "`proven`: only the launcher's own child may register as `host`"] = (
         "claimed"
     )

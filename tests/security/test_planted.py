@@ -300,6 +300,18 @@ def test_words_that_a_shell_would_obey_reach_a_program_as_they_are(deck: Deck) -
     assert not (deck.folder / "obeyed").exists()
 
 
+def test_a_volume_that_everybody_may_write_is_taken_where_that_is_said_to_be_meant(deck: Deck) -> None:
+    deck.data.mkdir()
+    deck.data.chmod(0o2777)
+    for command in (["up"], ["up", "-d"]):
+        done = deck.run(*command)
+        assert done.stderr.count("\n") == 1
+        assert f"others may write in the folder {deck.data}" in done.stderr
+        assert "--set folder_check=off" in done.stderr
+    assert deck.run("up", "-d", "--set", "folder_check=off").returncode == 0
+    assert deck.run("logs").stdout.endswith("| up\n")
+
+
 @as_root
 def test_a_client_sends_nothing_to_a_socket_of_another_user_s(place: Place) -> None:
     program = (

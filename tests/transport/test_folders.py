@@ -158,9 +158,9 @@ def test_file_in_the_data_folder_s_place_is_refused(tmp_path: Path) -> None:
 # -- The way there
 
 
-PREPARE = [prepare_folder, prepare_data_dir]
-each_folder = pytest.mark.parametrize("prepare", PREPARE)
 Prepare = Callable[[Path], None]
+PREPARE: list[Prepare] = [prepare_folder, prepare_data_dir]
+each_folder = pytest.mark.parametrize("prepare", PREPARE)
 
 
 @each_folder
@@ -221,3 +221,14 @@ def test_links_in_a_circle_are_refused(tmp_path: Path, prepare: Prepare) -> None
     (tmp_path / "b").symlink_to("a")
     with pytest.raises(EndpointRefused, match=rf"{tmp_path}/a/mine: (Too many levels|File exists)"):
         prepare(tmp_path / "a" / "mine")
+
+
+def test_where_others_are_let_in_on_purpose_only_what_is_made_is_closed(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    prepare_data_dir(tmp_path, checks=False)
+    prepare_data_dir(tmp_path / "data", checks=False)
+    prepare_folder(tmp_path / "run", checks_way=False)
+    assert [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("data", "run")] == [0o700] * 2
+    (tmp_path / "run").chmod(0o777)
+    with pytest.raises(EndpointRefused, match="must be 0700"):
+        prepare_folder(tmp_path / "run", checks_way=False)

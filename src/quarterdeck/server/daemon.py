@@ -96,8 +96,9 @@ def run(
     notify = NotifySocket.take(os.environ, os.getpid())
     passed = the_only(take_passed(os.environ, os.getpid()), address)
     open_files = raise_descriptor_limit()
-    prepare_folder(os.path.dirname(address))
-    claim = Claim.take(folder, address, version=__version__, pid=os.getpid())
+    checks = config.folder_check == "on"
+    prepare_folder(os.path.dirname(address), checks_way=checks)
+    claim = Claim.take(folder, address, version=__version__, pid=os.getpid(), checks_folders=checks)
     try:
         if passed is None:
             claim.remove_stale_socket()

@@ -202,19 +202,20 @@ class Claim:
         *,
         version: str,
         pid: int,
+        checks_folders: bool = True,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> Claim:
         """Take both locks or none, and write pid, version and endpoint into both files.
 
-        Creates the data folder, and prepares the socket's. `clock` and `sleep` count in seconds; they are used only
-        while another holder has not yet written who it is.
+        Creates the data folder, and prepares the socket's; `checks_folders`: neither may be others' to change. `clock`
+        and `sleep` count in seconds; they are used only while another holder has not yet written who it is.
         Raises AlreadyRunning, at once when the other holder is known; EndpointRefused when a folder or a lock file
         cannot be used.
         """
         locks: list[int] = []
         try:
-            for path in _lock_paths(data_dir, address):
+            for path in _lock_paths(data_dir, address, checks_folders):
                 locks.append(_lock_or_raise(path, clock, sleep))  # noqa: PERF401 - the first is let go if the second fails
             for lock in locks:
                 _write_holder(lock, Holder(pid, version, address))
@@ -257,15 +258,15 @@ class Claim:
         _unlock(self._locks)
 
 
-def _lock_paths(data_dir: Path, address: str) -> list[str]:
-    prepare_data_dir(data_dir)
+def _lock_paths(data_dir: Path, address: str, checks_folders: bool) -> list[str]:
+    prepare_data_dir(data_dir, checks=checks_folders)
     data_lock = os.path.join(data_dir, "launcher.lock")
     if sys.platform == "win32":
         return [data_lock]  # the address is claimed by the first instance of the pipe
     check_path(address)
     if not os.path.isabs(address):  # our children inherit it, and may have another working folder
         raise EndpointRefused(f"the endpoint {address} is not an absolute path")
-    prepare_folder(os.path.dirname(address))
+    prepare_folder(os.path.dirname(address), checks_way=checks_folders)
     address_lock = f"{address}.lock"
     if os.path.realpath(address_lock) == os.path.realpath(data_lock):
         raise EndpointRefused(f"the lock of the endpoint {address} would be the data folder's own; choose another name")

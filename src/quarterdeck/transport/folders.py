@@ -7,6 +7,7 @@ Rules:
   is 0600), and reached by a symbolic link, but only we may write there: we, root, and a group of ours alone.
 - On the way there, a folder that everybody may write is a shared one: it must be sticky (as /tmp is), and what lies in
   it ours or root's. Whose the other folders are is the choice of whoever works below them.
+- Where others are let in on purpose (`folder_check=off`), only what we make ourselves is closed.
 - Windows guards a user's folders by access lists that their content inherits: there nothing is asked.
 """
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 _LINKS_MAX = 40  # as many as Linux follows; path_resolution(7)
 _ROOT = 0
+_OR_ALONE = " (in a container whose only user you are: --set folder_check=off)"
 
 
 def refusal(what: str, error: OSError) -> EndpointRefused:
@@ -34,8 +36,8 @@ def refusal(what: str, error: OSError) -> EndpointRefused:
     return kind(f"{what}: {error.strerror}")
 
 
-def prepare_folder(path: str | Path) -> None:
-    """Create the folder that will hold the socket, 0700, or check the one that is there.
+def prepare_folder(path: str | Path, *, checks_way: bool = True) -> None:
+    """Create the folder that will hold the socket, 0700, or check the one that is there, and the way to it.
 
     Raises EndpointRefused, naming the folder, what is wrong and how to mend it, unless it is a real folder, ours, and
     closed to others. Of the fallback in `/tmp` both levels are checked: everybody may create names in `/tmp`.
@@ -45,22 +47,24 @@ def prepare_folder(path: str | Path) -> None:
     if os.path.basename(parent) == f"quarterdeck-{own_uid()}":
         _prepare_level(parent)
     _prepare_level(folder)
-    _check_way(folder)
+    if checks_way:
+        _check_way(folder)
 
 
-def prepare_data_dir(path: str | Path) -> None:
+def prepare_data_dir(path: str | Path, *, checks: bool = True) -> None:
     """Create the data folder and its missing parents, 0700, or check that nobody else may write in the one there is.
 
     Raises EndpointRefused, naming the folder, what is wrong and how to mend it.
     """
     folder = os.fspath(path)
     try:
-        if os.path.lexists(folder):
+        if checks and os.path.lexists(folder):
             _check_way(folder)
         if not os.path.isdir(folder):
             _make_private(os.path.abspath(folder))
+        if checks:
             _check_way(folder)
-        check_closed(folder)
+            check_closed(folder)
     except OSError as error:
         raise refusal(f"cannot create the data folder {folder}", error) from error
 
@@ -81,7 +85,7 @@ def check_closed(folder: str | Path) -> None:
     if mode & stat.S_IWOTH or (mode & stat.S_IWGRP and not _is_ours_alone(found.st_gid)):
         raise EndpointRefused(
             f"others may write in the folder {folder} (mode {mode:04o}), and could exchange what lies there; "
-            f"run: chmod go-w {folder}"
+            f"run: chmod go-w {folder}{_OR_ALONE}"
         )
 
 
@@ -144,7 +148,7 @@ def _check_way(folder: str) -> None:
         if not around.st_mode & stat.S_ISVTX:
             raise EndpointRefused(
                 f"everybody may write in the folder {above} (mode {stat.S_IMODE(around.st_mode):04o}), and could "
-                f"exchange {place}; run: chmod o-w {above}"
+                f"exchange {place}; run: chmod o-w {above}{_OR_ALONE}"
             )
         if found.st_uid not in trusted:
             raise EndpointDenied(

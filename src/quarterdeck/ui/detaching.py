@@ -26,6 +26,7 @@ from quarterdeck.ui.text import safe
 
 if TYPE_CHECKING:
     from quarterdeck.client.blocking import BlockingClient
+    from quarterdeck.config import Config
     from quarterdeck.ui.application import Application
 
 ROOM_FOR_LAST_WORDS: Final = 1 << 16
@@ -35,14 +36,14 @@ ROOM_FOR_LAST_WORDS: Final = 1 << 16
 class Detached:
     """A launcher that was started in the background. Raises: EndpointRefused where there can be none."""
 
-    def __init__(self, application: Application, arguments: Sequence[str], log_bytes_max: int) -> None:
+    def __init__(self, application: Application, arguments: Sequence[str], config: Config) -> None:
         from quarterdeck.client import prepare_data_dir
 
         self._application = application
         self.log = application.folder / own_log.NAME
-        prepare_data_dir(application.folder)
+        prepare_data_dir(application.folder, checks=config.folder_check == "on")
         try:
-            own_log.make_room(self.log, log_bytes_max)
+            own_log.make_room(self.log, config.limits.launcher_log_bytes)
             opened = own_log.open_log(self.log)
         except OSError as error:
             kind = EndpointDenied if isinstance(error, PermissionError) else EndpointRefused
@@ -106,7 +107,7 @@ class Detached:
         return Failure(f"the launcher did not start (exit code {code}); its log is {self.log}", max(code, 1))
 
 
-def bring_up(application: Application, arguments: Sequence[str], screen: Screen, *, log_bytes_max: int) -> int:
+def bring_up(application: Application, arguments: Sequence[str], screen: Screen, config: Config) -> int:
     """Start a launcher in the background, and tell of it until all are up or one has failed; returns the exit code.
 
     Raises: Failure where one has failed, or the launcher did not start; AlreadyRunning.
@@ -114,7 +115,7 @@ def bring_up(application: Application, arguments: Sequence[str], screen: Screen,
     from quarterdeck.client import Cursor
 
     begun = time.monotonic()
-    launcher = Detached(application, arguments, log_bytes_max)
+    launcher = Detached(application, arguments, config)
     try:
         with launcher.client() as client:
             client.subscribe(*OF_CHILDREN, since=Cursor(client.run_id, 0))

@@ -105,16 +105,14 @@ def _detached(application: Application, settings: list[str]) -> int:
     from quarterdeck.config import Config
     from quarterdeck.ui.detaching import bring_up
 
-    limits = Config.from_settings(settings, application.deck.config).limits
+    settled = Config.from_settings(settings, application.deck.config)
     holder = current_holder(application.folder)
     if holder is not None:
         raise AlreadyRunning(*holder)
     arguments = ["--config", str(application.path), "--data-dir", str(application.folder)]
     arguments += [] if application.endpoint is None else ["--endpoint", application.endpoint]
     arguments += [part for setting in settings for part in ("--set", setting)]
-    return bring_up(
-        application, [*arguments, "--", *application.names], standard_output(), log_bytes_max=limits.launcher_log_bytes
-    )
+    return bring_up(application, [*arguments, "--", *application.names], standard_output(), settled)
 
 
 def _warn(application: Application) -> None:
