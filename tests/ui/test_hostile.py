@@ -121,7 +121,8 @@ def world() -> Iterator[World]:
         made = World(Path(folder))
         yield made
         made.host.close()
-        made.deck.put_away()
+        done = made.plain("down", "--now")
+        assert done.returncode == 0, done.stderr
 
 
 # -- Every command
