@@ -64,6 +64,7 @@ CLIENT = {
     "current_holder",
     "current_holder_at",
     "default_data_dir",
+    "prepare_data_dir",
     "find_endpoint",
 }
 

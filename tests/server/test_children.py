@@ -56,7 +56,7 @@ class Deck:
     def start(self) -> BlockingClient:
         """Start, and follow from the first event on."""
         self.launcher.start()
-        client = connect_blocking(kind="tool", name="test", endpoint=self.launcher.endpoint)
+        client = connect_blocking(kind="tool", name="test", events=(), endpoint=self.launcher.endpoint)
         self.clients.append(client)
         client.subscribe(since=quarterdeck.Cursor(client.run_id, 0))
         return client

@@ -153,7 +153,7 @@ def test_on_a_terminal_an_export_is_made_safe(journal: Path) -> None:
     tape.close()
     code, shown = run_on_terminal(("export", "--journal", str(journal), "--run", "third"))
     assert code == 0
-    assert '"label":"\\x9b31m"' in shown
+    assert '"label":"\\u009b31m"' in shown
 
 
 def test_an_import_makes_the_same_journal(journal: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TextIO
 
 from quarterdeck.ui.text import columns, safe, safe_json
@@ -35,8 +35,15 @@ class Screen:
         """Write one line of JSON, given without its newline: as it is when piped, on a terminal made safe, and still
         the same JSON.
         """
+        self._written(line, safe_json)
+
+    def output(self, line: bytes) -> None:
+        """Write a line of a program, given without its newline: as it is when piped, on a terminal made safe."""
+        self._written(line, safe)
+
+    def _written(self, line: bytes, made_safe: Callable[[str], str]) -> None:
         if self.is_terminal:
-            self.line(safe_json(line.decode("utf-8", "replace")))
+            self.line(made_safe(line.decode("utf-8", "replace")))
         else:
             self.stream.buffer.write(line + b"\n")
             self.stream.flush()

@@ -70,7 +70,7 @@ def command(
 
     def show(name: str, line: LogLine) -> None:
         if raw and line.stream != "log":
-            screen.raw(line.text)
+            screen.output(line.text)
         elif as_json:
             screen.raw(log.as_json(name, line))
         elif not raw:
