@@ -4,7 +4,8 @@
 
 A tenth of the clients never reads, a tenth floods garbage, a tenth connects and leaves at once, again and again, and so
 many a second are cut without a word and replaced. Meanwhile the launcher runs out of descriptors, is stopped and
-continued as by a suspend, and its wall clock is stepped back and forth. Some honest clients follow everything.
+continued as by a suspend, and its wall clock is stepped back and forth. Some honest clients follow everything; one of
+them is stopped and continued, too.
 
 Held to: every honest reader has every version once, each registration has exactly one exit, memory does not grow after
 the warm-up, all descriptors come back. Shown: these figures, and an honest client's pings beside all that.
@@ -17,11 +18,9 @@ import json
 import os
 import random
 import resource
-import select
 import selectors
 import shutil
 import signal
-import socket
 import struct
 import subprocess
 import sys
@@ -33,13 +32,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.soak_clients import FOLLOW, PATIENCE_S, QUIET, Apart, Client
+
 HERE = Path(__file__).parent
-PATIENCE_S = 60.0
 FOLLOWERS = 8
-PING_EVERY_S = 0.01
 WARM_PART = 0.3
 GROWTH_MIB_MAX = 16.0  # what waits for who does not read is bounded; the history is, by SETTINGS
-QUIET = {"events": ["host_should_quit"]}
 JUNK = (
     b"bad\n",
     b"{}\n",
@@ -70,6 +68,8 @@ class Found:
     pings: int
     ping_p50_ms: float
     ping_p99_ms: float
+    events_of_the_stopped_reader: int
+    told_as_missed: int
     memory_warm_mib: float
     memory_end_mib: float
     descriptors_before: int
@@ -147,81 +147,6 @@ class Launcher:
         return code
 
 
-class Client:
-    """One connection. `reads` False: what comes stays with the kernel."""
-
-    def __init__(self, address: str, pid: int, *, reads: bool = True, **members: Any) -> None:
-        self.pid = pid
-        self.reads = reads
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.setblocking(False)
-        try:
-            self.sock.connect(address)
-        except BlockingIOError:
-            self.sock.close()
-            raise
-        self._torn = self.last = b""
-        if pid:
-            self.send({"cmd": "register", "kind": "srv", "pid": pid, "version": "1", **members})
-
-    def send(self, command: dict[str, Any]) -> None:
-        self.send_bytes(json.dumps(command).encode() + b"\n")
-
-    def send_bytes(self, lines: bytes) -> bool:
-        """Whether all of it went out."""
-        try:
-            return self.sock.send(lines) == len(lines)
-        except (BlockingIOError, ConnectionError):
-            return False
-
-    def lines(self) -> list[bytes] | None:
-        """Those that came; none at the end of file."""
-        try:
-            received = self.sock.recv(1 << 18)
-        except BlockingIOError:
-            return []
-        except ConnectionError:
-            return None
-        if not received:
-            return None
-        *whole, self._torn = (self._torn + received).split(b"\n")
-        self.last = whole[-1] if whole else self.last
-        return whole
-
-    def close(self) -> None:
-        self.sock.close()
-
-
-class Pinger:
-    """An honest client in a process of its own, so that what it measures is not this one's work."""
-
-    def __init__(self, address: str, pid: int) -> None:
-        command = [sys.executable, "-m", "bench.soak", "--ping", address, str(pid)]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=HERE.parent)
-
-    def end(self) -> list[float]:
-        """How long each ping took, in seconds, sorted."""
-        said, _ = self._process.communicate(timeout=PATIENCE_S)
-        rtts: list[float] = json.loads(said)
-        return rtts
-
-
-def ping(address: str, pid: int) -> None:
-    """The pinger's process: until its input ends."""
-    client = Client(address, pid, subscribe=QUIET)
-    client.sock.settimeout(PATIENCE_S)
-    lines = client.sock.makefile("rb")
-    rtts = []
-    while not select.select([sys.stdin], [], [], PING_EVERY_S)[0]:
-        began = time.monotonic()
-        client.send({"cmd": "ping", "nonce": 1})
-        while b'"pong"' not in (line := lines.readline()):
-            if not line:
-                raise EOFError("the launcher ended")
-        rtts.append(time.monotonic() - began)
-    print(json.dumps(sorted(rtts)))
-
-
 class Soak:
     """The crowd. Follows the clock, not the events: it must not wait for anybody."""
 
@@ -240,11 +165,12 @@ class Soak:
         self.cut_per_s = cut_per_s
         self.followers = [self.join(FOLLOW) for _ in range(FOLLOWERS)]
         self.versions = dict.fromkeys(self.followers, 0)
-        self.pinger = Pinger(self.launcher.address, next(self.pids))
+        self.pinger = Apart("ping", self.launcher.address, next(self.pids))
+        self.sleeper = Apart("follow", self.launcher.address, next(self.pids))
         self.deaf = [self.join({}, reads=False) for _ in range(tenth)]
         self.noisy = [self.join({"subscribe": QUIET}) for _ in range(tenth)]
         self.passing = tenth
-        self.others = [self.join({"subscribe": QUIET}) for _ in range(clients - 3 * tenth - FOLLOWERS - 1)]
+        self.others = [self.join({"subscribe": QUIET}) for _ in range(clients - 3 * tenth - FOLLOWERS - 2)]
 
     def join(self, members: dict[str, Any], *, reads: bool = True) -> Client:
         client = self._connected(next(self.pids), reads, members)
@@ -271,7 +197,7 @@ class Soak:
         """The memory after the warm-up, and at the end."""
         self.is_running = True
         began = time.monotonic()
-        faults = Faults(self.launcher, began, seconds)
+        faults = Faults(self.launcher, self.sleeper, began, seconds)
         next_step, warm = began, 0.0
         while (now := time.monotonic()) < began + seconds:
             self.hear(0.02)
@@ -372,21 +298,21 @@ class Soak:
         return self.launcher.descriptors()
 
 
-FOLLOW: dict[str, Any] = {"subscribe": {"since": 0}}
-
-
 class Faults:
-    """What befalls the launcher itself, each once, one after the other."""
+    """What befalls the launcher itself and one honest reader, each once, one after the other."""
 
-    def __init__(self, launcher: Launcher, began: float, seconds: float) -> None:
+    def __init__(self, launcher: Launcher, sleeper: Apart, began: float, seconds: float) -> None:
         self._launcher = launcher
+        self._sleeper = sleeper
         self._limit = resource.prlimit(launcher.process.pid, resource.RLIMIT_NOFILE)
         pause = min(2.0, seconds / 10)
         self._steps: list[tuple[float, Callable[[], object]]] = [
+            (began + 0.20 * seconds, sleeper.stop),
             (began + 0.35 * seconds, lambda: launcher.step_clock(-3600)),
             (began + 0.45 * seconds, lambda: launcher.step_clock(86_400 * 400)),
             (began + 0.50 * seconds, self._no_descriptors),
             (began + 0.50 * seconds + pause, self.undo),
+            (began + 0.65 * seconds, sleeper.go_on),
             (began + 0.70 * seconds, launcher.stop),
             (began + 0.70 * seconds + pause, launcher.go_on),
         ]
@@ -428,7 +354,8 @@ def soak(seconds: float, clients: int, cut_per_s: int, seed: int = 1) -> Found:
         before = settled_descriptors(launcher)
         crowd = Soak(launcher, clients, cut_per_s, random.Random(seed))
         warm, end = crowd.run(seconds)
-        rtts = crowd.pinger.end()
+        rtts: list[float] = crowd.pinger.end()
+        slept: dict[str, int] = crowd.sleeper.end()
         after = crowd.end(before)
         broken = crowd.broken
         if "Traceback" in launcher.log():
@@ -452,6 +379,8 @@ def soak(seconds: float, clients: int, cut_per_s: int, seed: int = 1) -> Found:
         len(rtts),
         at[0],
         at[1],
+        slept["events"],
+        slept["missed"],
         warm,
         end,
         before,
@@ -466,11 +395,7 @@ def main() -> int:
     parser.add_argument("--clients", type=int, default=1000)
     parser.add_argument("--cut", type=int, default=50, help="connections cut without a word, a second")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--ping", nargs=2, metavar=("ADDRESS", "PID"), help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.ping:
-        ping(given.ping[0], int(given.ping[1]))
-        return 0
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 4 * given.clients)), hard))
     found = soak(given.seconds, given.clients, given.cut, given.seed)

@@ -15,4 +15,5 @@ def test_honest_clients_notice_nothing() -> None:
     assert found.broken == []
     assert found.cut > 0
     assert found.pings > 0
+    assert found.events_of_the_stopped_reader + found.told_as_missed > found.registrations
     assert found.events > found.registrations > 150 - 15
