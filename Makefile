@@ -1,7 +1,8 @@
 # Every command of the project; `make` alone lists them. All run in .venv, which the first of them makes.
 
 PYTHON ?= python3
-WORKERS ?= 2
+# One more than the two cores that are reckoned with, since many tests wait for processes.
+WORKERS ?= 3
 
 VENV := .venv
 PY := $(VENV)/bin/python
