@@ -131,7 +131,7 @@ class Guarded:
             try:
                 if process.status() == psutil.STATUS_ZOMBIE or process.pid == self.process.pid:
                     continue
-                with_token = self.token in (process.environ().get("TEST_TOKEN"), process.cmdline()[0])
+                with_token = self.token in (process.environ().get("TEST_TOKEN"), *process.cmdline()[:1])
                 below = any(parent.pid == self.process.pid for parent in process.parents())
             except psutil.Error:
                 continue
