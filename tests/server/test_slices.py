@@ -141,6 +141,7 @@ def test_a_run_with_slices_is_told_again_with_them_and_not_without(launched: Lau
             "ms": 60_000,
         }  # none comes back, however slow this is
         tool.send(put, {"cmd": "publish", "topic": f"{number}", "payload": 1})
+        tool.ping()  # it is there before it is taken, so that no refusals pile up for a worker that does not read
         worker.send({"cmd": "jobs_take"}, {"cmd": "jobs_finish", "job": f"job {number}"})
     worker.ping()
     snapshot = ask(tool, "get_snapshot")
