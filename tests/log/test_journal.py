@@ -271,6 +271,7 @@ def test_large_old_steps_are_not_dropped_by_the_dozen(path: Path) -> None:
 def test_beyond_its_age_only_what_is_older_goes(path: Path) -> None:
     journal = begun(path, Retention(1 << 40, 30 * DAY_MS))
     for day in range(1, 101):
+        journal.run_ms = day * DAY_MS
         journal.append([step(day, at_ms=1000 + day * DAY_MS)])
         for _ in range(journals.LOOK_EVERY):  # so that each day is looked at
             journal.append([step(day, 0, at_ms=1000 + day * DAY_MS)])
@@ -278,6 +279,20 @@ def test_beyond_its_age_only_what_is_older_goes(path: Path) -> None:
         assert oldest_ms == 1000 + max(1, day - 30) * DAY_MS
     assert journal.floor == 69
     assert journal.lines(69, 100, 10_000)[0] == line(70)
+    journal.close()
+
+
+def test_a_clock_that_jumps_ahead_makes_no_step_of_this_run_old(path: Path) -> None:
+    journal = begun(path, Retention(1 << 40, 30 * DAY_MS))
+    journal.append([step(version, at_ms=1000) for version in range(1, 11)])
+    journal.close()
+    journal = begun(path, Retention(1 << 40, 30 * DAY_MS), "run-2")
+    journal.append([step(version, at_ms=2000) for version in range(1, 11)])
+    for days, oldest in ((29, 11), (31, 21)):  # the run is as long as that, whatever the time of day says
+        for _ in range(journals.LOOK_EVERY + 1):
+            journal.run_ms = days * DAY_MS
+            journal.append([step(10, 0, at_ms=400 * DAY_MS)])
+        assert rows(path, "SELECT min(step) FROM steps") == [(oldest,)]
     journal.close()
 
 

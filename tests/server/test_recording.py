@@ -9,6 +9,7 @@ import hashlib
 import logging
 import sqlite3
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,7 +25,7 @@ from quarterdeck.core.step import Context, Input, JournalReported, Source
 from quarterdeck.drivers.fake import FakeClock
 from quarterdeck.errors import JournalDamaged
 from quarterdeck.log.history import History
-from quarterdeck.log.journal import Journal, Retention
+from quarterdeck.log.journal import LOOK_EVERY, Journal, Retention
 from quarterdeck.log.reader import JournalReader, StepRow
 from quarterdeck.log.ring import Ring
 from quarterdeck.schema.commands import Ping, Publish, Register, ReportStatus
@@ -70,10 +71,21 @@ class Timers:
 
 
 class TurnedClock(FakeClock):
-    """A clock whose time of day can be set back; its milliseconds go on."""
+    """A clock whose time of day can be set; its milliseconds go on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._set_ms = 0
+
+    def now(self) -> str:
+        at = datetime.fromisoformat(super().now()) + timedelta(milliseconds=self._set_ms)
+        return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
     def set_back(self, ms: int) -> None:
-        self._ms -= ms
+        self._set_ms -= ms
+
+    def set_ahead(self, ms: int) -> None:
+        self._set_ms += ms
 
 
 class Desk:
@@ -225,6 +237,24 @@ def test_a_clock_that_jumps_back_does_not_turn_the_journal_back(desk: Desk) -> N
     assert at == [0, *[3_600_000] * 6, 4_600_000]
     assert [decode(row.input)[1].now for row in desk.kept()][4] == "2030-01-01T00:10:00.000Z"  # as the reducer saw it
     desk.assert_replays()
+
+
+def test_a_clock_that_is_set_ahead_drops_nothing_of_this_run_until_it_is_that_old(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    day_ms = 86_400_000
+    monkeypatch.setattr(
+        Desk, "open", lambda desk: Journal.open(desk.path, "normal", Retention(1 << 40, day_ms), lambda: "now")
+    )
+    desk = Desk(path)
+    desk.publish(5)
+    desk.clock.set_ahead(400 * day_ms)
+    desk.publish(2 * LOOK_EVERY)
+    assert [row.step for row in desk.kept()][:6] == [1, 2, 3, 4, 5, 6]
+    desk.clock.advance(day_ms + 1)
+    desk.publish(2 * LOOK_EVERY)
+    assert desk.kept()[0].step > 6
+    desk.recording.close()
 
 
 def test_the_hash_of_the_state_is_kept_now_and_then_and_in_every_tenth_the_state(

@@ -94,6 +94,8 @@ class Journal:
         self._unseen = 0  # bytes since the last look
         self._commits = 0
         self._is_over = False
+        self.run_ms = 0
+        """How long this run has lasted, by a clock that nobody sets; none of its steps is older."""
         self._run = 0
         self._run_id = ""
         self._head = b""
@@ -336,17 +338,19 @@ class Journal:
 
     def _oldest_is_too_old(self) -> bool:
         oldest = self._connection.execute(f"SELECT {_AT_MS} FROM steps WHERE step = ?", (self._oldest,)).fetchone()
-        return oldest is not None and self._is_old(oldest[0])
+        return oldest is not None and self._is_old(self._oldest, oldest[0])
 
-    def _is_old(self, at_ms: int) -> bool:
-        return at_ms < self._at_ms - self._retention.age_ms
+    def _is_old(self, step: int, at_ms: int) -> bool:
+        """By the time of day, which may have been set; but no step of this run before the run itself is."""
+        age_ms = self._retention.age_ms
+        return at_ms < self._at_ms - age_ms and (step < self._first_step or self.run_ms > age_ms)
 
     def _to_drop(self, steps_max: int, bytes_max: int, is_too_much: bool) -> tuple[int, int]:
         """The last step to drop now and the version after it; zeros where there is none. Never the newest step."""
         last, size = (0, 0), 0
         found = self._connection.execute(_OLDEST, (self._step, steps_max))
         for step, version, at_ms, step_bytes in found:
-            if not is_too_much and not self._is_old(at_ms):
+            if not is_too_much and not self._is_old(step, at_ms):
                 break
             last = (step, version)
             size += step_bytes

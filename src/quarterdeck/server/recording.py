@@ -90,6 +90,7 @@ class Recording:
         self.rules = msgspec.structs.replace(rules, journal="ok" if self._trouble is None else "failing")
         self._state = State(self.rules)
         self._pending: list[Kept] = []
+        self._run_ms = 0  # as of the newest input
         self._inputs = 0  # of the run, lost ones included
         self._hashes = 0
         self._next_hash = HASH_EVERY
@@ -150,6 +151,7 @@ class Recording:
         """One input was reduced to a step, and these are its events."""
         if type(value) in UNRECORDED:
             return
+        self._run_ms = ctx.now_ms
         events = lines[0] if len(lines) == 1 else b"".join(lines)
         self._pending.append(Kept(self._state.version, self._clock.of(ctx.now), encode(value, ctx, step), events))
 
@@ -176,6 +178,7 @@ class Recording:
 
     def _append(self, journal: Journal, steps: list[Kept]) -> None:
         began_ns = self._elapsed_ns()
+        journal.run_ms = self._run_ms
         size = journal.append(steps)
         figures = self._figures
         figures.commits.add(self._elapsed_ns() - began_ns)
