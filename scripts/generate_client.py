@@ -29,6 +29,7 @@ HEAD: Final = '''"""The typed methods of the {front} client, one a command. Writ
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 
-class {name}:
+class {name}(ABC):
     """What can be asked of the launcher.
 
     Every method raises CommandRefused where the launcher refuses, Timeout, ConnectionLost where the connection ended
@@ -52,8 +53,9 @@ class {name}:
 
     _session: Session
 
+    @abstractmethod
     {prefix}def _ask(self, command: c.Command, kind: type[R]) -> R:
-        raise NotImplementedError
+        """Ask, and wait for the reply."""
 '''
 
 

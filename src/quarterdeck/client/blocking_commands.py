@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 
-class BlockingCommands:
+class BlockingCommands(ABC):
     """What can be asked of the launcher.
 
     Every method raises CommandRefused where the launcher refuses, Timeout, ConnectionLost where the connection ended
@@ -25,8 +26,9 @@ class BlockingCommands:
 
     _session: Session
 
+    @abstractmethod
     def _ask(self, command: c.Command, kind: type[R]) -> R:
-        raise NotImplementedError
+        """Ask, and wait for the reply."""
 
     def ping(self, nonce: int | None = None) -> Pong:
         """Ask for a `pong`, which also says: you have seen everything up to its version; by default picks a nonce."""

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.examples.agents.fleet import AGENTS, needs_guard, needs_node
+from tests.examples.folder import AGENTS, needs_guard, needs_node
 from tests.ui.running import environ
 
 PATIENCE_S = 280.0

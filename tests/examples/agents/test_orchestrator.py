@@ -16,7 +16,7 @@ import pytest
 import orchestrator
 from jobs_words import CameLate, Returned
 from quarterdeck.errors import CommandRefused, Timeout
-from tests.examples.agents.fleet import AGENTS
+from tests.examples.folder import AGENTS
 from tests.ui.running import PATIENCE_S, Launcher, environ
 
 

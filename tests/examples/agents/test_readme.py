@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tests.examples.agents.fleet import AGENTS, fleet_folder, needs_guard, needs_node
+from tests.examples.folder import AGENTS, copy_of, needs_guard, needs_node
 
 README = (AGENTS / "README.md").read_text(encoding="utf-8")
 _SESSION = re.compile(r"^<!-- session -->\n```console\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -24,9 +24,6 @@ def usual(text: str) -> str:
 def test_the_session_says_what_it_says() -> None:
     sessions = _SESSION.findall(README)
     assert len(sessions) == 4
-    with fleet_folder() as folder:
+    with copy_of(AGENTS) as folder:
         for session in sessions:
-            for each in re.split(r"^\$ ", session, flags=re.MULTILINE)[1:]:
-                command, _, expected = each.partition("\n")
-                done = folder.run("sh", "-c", command)
-                assert usual(done.stdout) == usual(expected), (command, done.stdout, done.stderr)
+            folder.follow(session, usual)

@@ -14,7 +14,7 @@ from quarterdeck.schema.events import SagaCompleted, SagaFailed
 from quarterdeck.server.daemon import JOURNAL_NAME
 from quarterdeck.server.replay import replay
 from tear_off import TearOffTab
-from tests.examples.workspaces.desk import WORKSPACES
+from tests.examples.folder import WORKSPACES
 from tests.launching import Launcher
 from workspaces import Closed, Create, Opened, TearOff, Workspaces
 

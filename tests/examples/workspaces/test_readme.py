@@ -7,7 +7,7 @@ import re
 import pytest
 
 from tests.drivers.xserver import XServer
-from tests.examples.workspaces.desk import WORKSPACES, desk, needs_guard
+from tests.examples.folder import WORKSPACES, copy_of, needs_guard
 
 README = (WORKSPACES / "README.md").read_text(encoding="utf-8")
 _MARKED = re.compile(r"^<!-- (session|test) -->\n```\w+\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -26,12 +26,9 @@ def usual(text: str) -> str:
 @needs_guard
 def test_the_sessions_say_what_they_say(server: XServer) -> None:
     assert len(blocks("session")) == 3
-    with desk(server.display) as folder:
+    with copy_of(WORKSPACES, DISPLAY=server.display) as folder:
         for session in blocks("session"):
-            for each in re.split(r"^\$ ", session, flags=re.MULTILINE)[1:]:
-                command, _, expected = each.partition("\n")
-                done = folder.run("sh", "-c", command)
-                assert usual(done.stdout) == usual(expected), (command, done.stdout, done.stderr)
+            folder.follow(session, usual)
 
 
 @pytest.mark.parametrize("place", range(len(blocks("test"))))

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
+import quarterdeck
 from quarterdeck.client import BlockingClient
 from quarterdeck.schema.events import SagaCompleted, SagaFailed, WindowClosed
 from tests.drivers.xserver import XServer
-from tests.examples.workspaces.desk import Desk, desk, needs_guard
+from tests.examples.folder import WORKSPACES, ExampleFolder, copy_of, needs_guard
 from tests.ui.running import PATIENCE_S
 from tree import Item
 from workspaces import Create, Delete, Rename, TabReturned, TabSettled, TearOff, TearOffAsked, Workspaces
@@ -25,12 +26,12 @@ pytestmark = needs_guard
 class Screen:
     """The application on its screen, and a tool beside it; workspace w1 has the tabs t2 and t3."""
 
-    def __init__(self, server: XServer, desk: Desk) -> None:
+    def __init__(self, server: XServer, folder: ExampleFolder) -> None:
         self.server = server
-        self.desk = desk
-        done = desk.run("quarterdeck", "up", "-d")
+        done = folder.run("quarterdeck", "up", "-d")
         assert done.returncode == 0, done
-        self.tool: BlockingClient = desk.connect()
+        endpoint = folder.run("quarterdeck", "endpoint").stdout.strip()
+        self.tool: BlockingClient = quarterdeck.connect_blocking(endpoint=endpoint, slices=[Workspaces], mirror=True)
         self.events = self.tool.events(timeout_s=PATIENCE_S)
         for name, inside in (("Work", ""), ("Mail", "w1"), ("Notes", "w1")):
             self.tool.call(Create(name, inside))
@@ -60,7 +61,7 @@ class Screen:
 
 @pytest.fixture
 def screen(server: XServer) -> Iterator[Screen]:
-    with desk(server.display) as folder:
+    with copy_of(WORKSPACES, DISPLAY=server.display) as folder:
         screen = Screen(server, folder)
         yield screen
         screen.tool.close()
