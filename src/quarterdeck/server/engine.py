@@ -420,10 +420,7 @@ class Engine:
         """Give a command its reply: the step's own, or an `ack` where it has an `id`."""
         reply = step.reply
         version = self.state.version
-        if reply is None:
-            if id is not None:
-                self.put(peer, Due(version, encode_line(Ack(version, id))))
-        elif isinstance(reply, Refused):
+        if isinstance(reply, Refused):
             self.refuse(peer, Refusal(reply.code, reply.message, reply.fatal, id))
         elif isinstance(reply, PongStep):
             self.put(peer, Due(version, encode_line(Pong(reply.nonce, version, id))))
@@ -442,21 +439,11 @@ class Engine:
         """Answer with an error; a fatal one is the last thing that the connection is told."""
         error = Error(refusal.code, refusal.message, refusal.fatal, 0, refusal.id)
         before = self.state.version
-        self._count_refusal(peer, refusal)
+        self.tally.turned_down(peer, refusal)
         self.put(peer, Due(before, encode_line(error)))
         if refusal.fatal:
             self.registrations.evict(peer)
             self.close_behind(peer, before)
-
-    def _count_refusal(self, peer: Peer, refusal: Refusal) -> None:
-        value = peer.in_hand
-        if isinstance(value, Malformed):
-            self.tally.errors[value.cmd or "unknown", refusal.code] += 1
-        elif value is not None:
-            self.tally.errors[c.name_of(value), refusal.code] += 1
-            self.tally.refused[type(value)] += 1
-        if refusal.fatal and peer.pid is None:
-            self.tally.turned_away[refusal.code] += 1
 
     def refuse_unfit(self, peer: Peer, unfit: Unfit, id: int | str | None) -> None:
         """Answer a query that cannot be carried out."""

@@ -10,11 +10,14 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Final
 
+from quarterdeck.schema.commands import name_of
 from quarterdeck.schema.types import ErrorCode, ExitReason, ProcessKind
+from quarterdeck.wire.codec import Malformed
 
 if TYPE_CHECKING:
     from quarterdeck.core.step import Source
     from quarterdeck.server.peer import Peer
+    from quarterdeck.wire.connection import Refusal
 
 BUCKETS: Final = 64
 """One for each length of a number of nanoseconds in bits: 292 years fit."""
@@ -99,6 +102,17 @@ class Tally:
         """How often each event was told, by name."""
         self._count()
         return self._events
+
+    def turned_down(self, peer: Peer, refusal: Refusal) -> None:
+        """What a connection has sent was refused; or, where nothing of it is in hand, the connection itself."""
+        value = peer.in_hand
+        if isinstance(value, Malformed):
+            self.errors[value.cmd or "unknown", refusal.code] += 1
+        elif value is not None:
+            self.errors[name_of(value), refusal.code] += 1
+            self.refused[type(value)] += 1
+        if refusal.fatal and peer.pid is None:
+            self.turned_away[refusal.code] += 1
 
     def left(self, peer: Peer) -> None:
         """A connection has gone, and is in no group any more: what it did is kept in the totals."""
