@@ -363,6 +363,8 @@ def soak(seconds: float, clients: int, cut_per_s: int, seed: int = 1) -> Found:
             broken.append(f"the launcher logged a traceback: {launcher.log()[-2000:]}")
         if end - warm > GROWTH_MIB_MAX:
             broken.append(f"memory grew from {warm:.1f} to {end:.1f} MiB after the warm-up")
+        if slept["missed"]:
+            broken.append(f"the honest reader that was stopped missed {slept['missed']} events, which the journal had")
         if after > before + OF_READING:
             broken.append(f"{after} descriptors, and {before} before")
         registrations = sum(crowd.registered.values())
