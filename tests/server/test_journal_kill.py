@@ -16,7 +16,7 @@ from tests.server.journalled import Kept, replayed, runs
 from tests.server.launched import Launched, short_folder
 from tests.server.load import Crowd, Follower
 
-MOMENTS = 20
+MOMENTS = 50
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "uvloop": {"loop": "uvloop"},
