@@ -13,10 +13,12 @@ from quarterdeck.schema.replies import ProbeUiThread
 from tests.drivers.xclient import Client
 
 mute = threading.Event()
+hung = threading.Event()
 
 
 def hang(*_: object) -> None:
-    time.sleep(1_000_000)
+    """Not here: this may run while the client holds signals back, and then SIGTERM would not end it."""
+    hung.set()
 
 
 def toggle(*_: object) -> None:
@@ -33,7 +35,7 @@ def main() -> None:
     with quarterdeck.connect_blocking(kind="host", events=()) as client:
         client.report_window_opened("w1", "full_instance", None)
         probes = client.directives("probe_ui_thread", timeout_s=0.02)
-        while True:
+        while not hung.is_set():
             x.answer_pings()
             try:
                 probe = next(probes)
@@ -41,6 +43,7 @@ def main() -> None:
                 continue
             if isinstance(probe, ProbeUiThread) and not mute.is_set():
                 client.report_ui_thread_alive(probe.nonce)
+        time.sleep(1_000_000)
 
 
 if __name__ == "__main__":

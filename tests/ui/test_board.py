@@ -11,6 +11,7 @@ from quarterdeck.schema import events as e
 from quarterdeck.schema.types import ChildRow, ChildState
 from quarterdeck.ui import child_words
 from quarterdeck.ui.board import Board, Card
+from quarterdeck.ui.reloading import Moves
 
 
 def told(name: str, state: ChildState, reason: str | None = None, code: int | None = None) -> e.ChildEvent:
@@ -122,3 +123,31 @@ def test_the_last_lines_are_those_of_one_that_failed() -> None:
 )
 def test_times_are_said_as_people_do(seconds: float, text: str) -> None:
     assert child_words.duration(seconds) == text
+
+
+def test_whom_a_reload_moves_is_awaited_however_far_it_is_when_it_is_looked_at() -> None:
+    rows: dict[str, ChildState] = {
+        "web": "ready",
+        "broken": "backoff",
+        "old": "ready",
+        "other": "ready",
+        "by-hand": "stopped",
+    }
+    board = Board(Card(name, state=state) for name, state in rows.items())
+    moves = Moves(board, ("web", "broken", "other", "by-hand"))
+    changed = "its configuration changed"
+    at_once = [
+        told("web", "stopping", changed),
+        told("old", "stopping", "removed from the configuration"),
+        told("broken", "stopped", changed),
+        told("by-hand", "stopped", "configured, not started"),
+        told("other", "backoff"),  # it crashes just then
+    ]
+    assert [moves.take(event) for event in at_once] == [True] * 5
+    later = [told("broken", "running"), told("web", "stopped"), told("old", "stopped"), told("broken", "ready")]
+    assert [moves.take(event) for event in later] == [False] * 4
+    assert {card.name: card.goal for card in board.awaited()} == {"web": "up", "broken": "up", "old": "down"}
+    for event in later:
+        board.tell(event)
+    assert [card.name for card in board.left()] == ["web"]
+    assert board.failed() == []

@@ -7,6 +7,7 @@ were missed, a snapshot says how things are.
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -36,7 +37,7 @@ OF_THE_APPLICATION: Final = (
 
 class Narrator:
     """Tells of one launcher, through a client that is subscribed to `OF_CHILDREN` at least. `begun`: when what is told
-    began (monotonic seconds); `told`: the events that are still to be told.
+    began (monotonic seconds); `told`: the events that are still to be told, behind those of `early`.
     """
 
     def __init__(
@@ -47,12 +48,14 @@ class Narrator:
         *,
         begun: float | None = None,
         told: Events[Told] | None = None,
+        early: deque[Told] | None = None,
     ) -> None:
         self.board = board
         self._client = client
         self._progress = progress
         self._begun = time.monotonic() if begun is None else begun
         self._told = client.events() if told is None else told
+        self._early = deque() if early is None else early
         self.lifecycle = "starting"
 
     def until_settled(self, deadline: float | None = None, *, or_failed: bool = False) -> bool:
@@ -134,6 +137,8 @@ class Narrator:
         return isinstance(event, e.StartupStageBegun | e.StartupStageEnded) and event.pid != self._client.launcher_pid
 
     def _next(self, deadline: float | None) -> Told | None:
+        if self._early:
+            return self._early.popleft()
         while True:
             left_s = None if deadline is None else max(0.0, deadline - time.monotonic())
             waits = [wait for wait in (left_s, self._progress.draw_every_s) if wait is not None]

@@ -11,6 +11,8 @@ import os
 import signal
 import sys
 import time
+from collections import deque
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -28,7 +30,7 @@ from quarterdeck.ui.waiting import board_of, settle
 if TYPE_CHECKING:
     from quarterdeck.client import Told
     from quarterdeck.client.blocking import BlockingClient
-    from quarterdeck.ui.board import Card
+    from quarterdeck.ui.board import Board, Card
 
 STAGE: Final = "reload"
 COLOURS: Final = {"ok": "", "warn": "yellow", "error": "red"}
@@ -45,6 +47,7 @@ class Reload:
         self._board = board_of(client)
         self._answer_s = answer_s()
         self._told = client.events(timeout_s=self._answer_s)
+        self._early: deque[Told] = deque()
         if not self._board.cards:
             raise Failure(
                 f"the launcher (pid {client.launcher_pid}) runs no quarterdeck.toml; one that does: quarterdeck up"
@@ -56,7 +59,7 @@ class Reload:
         Raises: Failure where the launcher did not take the file, or does not answer; Unsupported.
         """
         self._client.ping()  # what was read before this is told before its answer
-        while self._next(0.0) is not None:
+        while self._next_aside(0.0) is not None:
             pass
         self._signal()
         ended = self._stage()
@@ -69,7 +72,7 @@ class Reload:
         """Wait until what it moves is ready or gone; returns the exit code. Raises: as `waiting.settle`."""
         if not self._board.awaited():
             return Exit.DONE
-        narrator = Narrator(self._client, self._board, Progress(self._screen), told=self._told)
+        narrator = Narrator(self._client, self._board, Progress(self._screen), told=self._told, early=self._early)
         return settle(narrator, "ready or gone", self._screen, deadline, wait_s)
 
     def _signal(self) -> None:
@@ -82,7 +85,7 @@ class Reload:
         """What the launcher tells when it has read the file."""
         deadline = time.monotonic() + self._answer_s
         while True:
-            event = self._next(deadline - time.monotonic())
+            event = self._next_aside(deadline - time.monotonic())
             if event is None:
                 raise silent(self._client.endpoint, self._answer_s)
             if not isinstance(event, e.StartupStageBegun | e.StartupStageEnded) or not self._is_its_own(event):
@@ -95,21 +98,22 @@ class Reload:
         return event.stage == STAGE and event.pid == self._client.launcher_pid
 
     def _await_moved(self) -> None:
-        """Of all that it moves something was told before the answer to this."""
+        """Of all that it moves something was told before the answer to this, and perhaps more."""
         self._client.ping()
-        moved: dict[str, Card] = {}
+        moves = Moves(self._board, {spec.name for spec in read_deckfile(self._path).processes})
         while (event := self._next(0.0)) is not None:
-            if isinstance(event, e.ChildEvent):
-                moved[event.name] = self._board.cards[event.name]
-        there = {spec.name for spec in read_deckfile(self._path).processes}
-        for name, card in moved.items():
-            if card.state == "stopping":
-                card.await_("up" if name in there else "down", stop_is_due=name in there)
-            elif card.state == "stopped" and name in there and not _is_left_alone(card):
-                card.await_("up")
+            if not moves.take(event):
+                self._early.append(event)
+
+    def _next_aside(self, wait_s: float) -> Told | None:
+        """The next event, as `_next`; what it says of a child has nothing to do with this, and is only kept."""
+        event = self._next(wait_s)
+        if isinstance(event, e.ChildEvent):
+            self._board.tell(event)
+        return event
 
     def _next(self, wait_s: float) -> Told | None:
-        """The next event, taken into the board; None where there is none within the time. Raises: ConnectionLost."""
+        """The next event; None where there is none within the time. Raises: ConnectionLost."""
         self._told.timeout_s = max(0.0, wait_s)
         try:
             event = next(self._told, None)
@@ -117,9 +121,33 @@ class Reload:
             return None
         if event is None:
             raise ConnectionLost("the launcher has ended")
-        if isinstance(event, e.ChildEvent):
-            self._board.tell(event)
         return event
+
+
+class Moves:
+    """Whom a reload moves: the first that is told of each is that it stops, or that it is to start. `there` are the
+    processes of the file.
+    """
+
+    def __init__(self, board: Board, there: Collection[str]) -> None:
+        self._board = board
+        self._there = there
+        self._moved: set[str] = set()
+
+    def take(self, event: Told | e.ChildEvent) -> bool:
+        """Await what this says is to come. False where it is not of that: a person is to be told of it."""
+        if not isinstance(event, e.ChildEvent) or event.name in self._moved:
+            return False
+        card = self._board.tell(event)
+        is_there = card.name in self._there
+        if card.state == "stopping":
+            card.await_("up" if is_there else "down", stop_is_due=is_there)
+        elif card.state == "stopped" and is_there and not _is_left_alone(card):
+            card.await_("up")
+        else:
+            return True  # on its way already, and not for this
+        self._moved.add(card.name)
+        return True
 
 
 def _is_left_alone(card: Card) -> bool:
