@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec import Raw
 
 from quarterdeck.errors import LocalProtocolError, RemoteProtocolError
@@ -341,3 +345,57 @@ def test_what_is_left_of_a_block_is_dropped_with_the_connection() -> None:
     end.close()
     assert not end.waiting
     assert end.take() == ()
+
+
+LINES = st.sampled_from(
+    [
+        PING,
+        b'{"cmd":"ping","nonce":2,"id":"a"}\n',
+        b'{"cmd":"publish","topic":"t","payload":' + b"[" * 70 + b"]" * 70 + b"}\n",
+        b'{"cmd":"ping","nonce":3}{"cmd":"ping","nonce":4}\n',
+        b'{"cmd":"publish","topic":"\xc3\xa9"}\n',
+        b"\xff\n",
+        b"\n",
+        b" \r\n",
+        b"nonsense\n",
+        b"x" * 4096 + b"\n",
+    ]
+)
+
+
+@given(st.lists(LINES, max_size=8), st.lists(st.integers(0, 5000), max_size=8))
+def test_one_line_alone_is_what_it_is_among_others(lines: list[bytes], cuts: list[int]) -> None:
+    whole = b"".join(lines)
+    bounds = [0, *sorted(cut for cut in cuts if cut < len(whole)), len(whole)]
+    pieces = [whole[start:end] for start, end in itertools.pairwise(bounds) if start < end]
+    end = connection(Phase.REGISTERED)
+    values: list[AnyCommand | Malformed] = []
+    for piece in pieces:
+        only = end.only(piece)
+        if only is not None:
+            values.append(only)
+        else:
+            end.receive(piece)
+            while end.waiting:
+                values.extend(end.take())
+    other = connection(Phase.REGISTERED)
+    other.receive(whole)
+    expected: list[AnyCommand | Malformed] = []
+    while other.waiting:
+        expected.extend(other.take())
+    assert values == expected
+
+
+def test_a_line_is_not_alone_behind_what_waits_or_has_begun() -> None:
+    end = connection(Phase.REGISTERED)
+    assert end.only(PING) == Ping(nonce=1)
+    assert not end.waiting
+    end.receive(PING[:5])
+    assert end.only(PING[5:]) is None
+    end.receive(PING[5:])
+    assert end.only(PING) is None  # the one before it was not taken yet
+    assert [*end.take()] == [Ping(nonce=1)]
+    assert end.only(PING) == Ping(nonce=1)
+    assert end.only(PING + PING) is None
+    end.receive(b"x" * 5000)  # too long, and what is left of it is dropped as it comes
+    assert end.only(b"x\n") is None

@@ -138,25 +138,44 @@ class Engine:
         if refusal is not None:
             self.turn_away(peer, refusal)
 
-    def received(self, peer: Peer) -> None:
+    def received(self, peer: Peer, data: bytes) -> None:
         """A connection sent bytes. Nothing but pings, and nothing else under way for it: answered at once, since they
         change nothing and its fence is reached; all else waits for the turn.
         """
-        is_idle = peer.caught_up and not peer.inbox and not peer.outbox and not peer.blocked and peer.pace is None
-        if is_idle and peer not in self._woken:
-            values = peer.connection.take()
-            lines = self._pongs(peer, values)
-            if lines is None:
-                peer.inbox.extend(reversed(values))
-            else:
-                peer.pings += len(values)
-                peer.sent_alone += len(lines)
-                peer.send(lines)
-                if len(values) > COMMANDS_AT_ONCE:
-                    peer.pause_reading(True)  # until the next turn: the loop would go on reading it
-                elif not peer.connection.waiting:
-                    return
+        connection = peer.connection
+        is_idle = peer.caught_up and not peer.inbox and not peer.outbox.entries
+        if not is_idle or peer.blocked or peer.pace is not None or peer in self._woken:
+            connection.receive(data)
+        elif (only := connection.only(data)) is None:
+            connection.receive(data)
+            if self._is_answered(peer, connection.take()):
+                return
+        elif type(only) is c.Ping:
+            line = encode_line(Pong(only.nonce, self.state.version, only.id))
+            connection.passed()
+            peer.pings += 1
+            peer.sent_alone += len(line)
+            peer.send(line)
+            return
+        else:
+            peer.inbox.append(only)
         self.wake(peer)
+
+    def _is_answered(self, peer: Peer, values: Sequence[c.AnyCommand | Malformed]) -> bool:
+        """Answer one block of input at once if it is nothing but pings; whether that was all there is."""
+        if set(map(type, values)) != {c.Ping}:
+            peer.inbox.extend(reversed(values))
+            return False
+        version = self.state.version
+        lines = encode_lines([Pong(ping.nonce, version, ping.id) for ping in cast("Sequence[c.Ping]", values)])
+        peer.connection.passed()
+        peer.pings += len(values)
+        peer.sent_alone += len(lines)
+        peer.send(lines)
+        if len(values) > COMMANDS_AT_ONCE:
+            peer.pause_reading(True)  # until the next turn: the loop would go on reading it
+            return False
+        return not peer.connection.waiting
 
     def wake(self, peer: Peer) -> None:
         """A connection has input that may be taken, or ended."""
@@ -346,20 +365,6 @@ class Engine:
             return False
         limits = self.config.limits
         return peer.outbox.replies < limits.replies and peer.outbox.bytes < limits.reply_bytes
-
-    def _pongs(self, peer: Peer, values: Sequence[object]) -> bytes | None:
-        """The answer to one block of input if it is nothing but pings, encoded at once; else None."""
-        first = values[0] if values else None
-        if type(first) is not c.Ping:
-            return None
-        version = self.history.newest
-        if len(values) == 1:
-            peer.connection.passed()
-            return encode_line(Pong(first.nonce, version, first.id))
-        if set(map(type, values)) != {c.Ping}:
-            return None
-        peer.connection.passed()
-        return encode_lines([Pong(ping.nonce, version, ping.id) for ping in cast("Sequence[c.Ping]", values)])
 
     # --- one input
 

@@ -28,8 +28,8 @@ class Owner(Protocol):
         """The connection is up."""
         ...
 
-    def received(self, peer: Peer) -> None:
-        """It sent bytes."""
+    def received(self, peer: Peer, data: bytes) -> None:
+        """It sent bytes, which its `connection` has not taken yet."""
         ...
 
     def wake(self, peer: Peer) -> None:
@@ -120,8 +120,7 @@ class Peer(Subscriber, asyncio.Protocol):
         """Bytes came."""
         self.received_bytes += len(data)
         if not self.leaving:
-            self.connection.receive(data)
-            self.owner.received(self)
+            self.owner.received(self, data)
 
     def eof_received(self) -> bool:
         """The client will send no more; what it is due still goes out, so the transport stays open."""

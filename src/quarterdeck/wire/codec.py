@@ -141,14 +141,20 @@ class CommandDecoder:
         """The commands of one or more complete lines; None where any line needs a closer look (`decode_line`)."""
         lines = block.count(b"\n")
         if lines == 1:
-            if len(block) <= DEPTH_MAX and block.isascii():  # the common case: too short to nest too deep
-                try:
-                    return [self._decoder.decode(block)]
-                except (msgspec.MsgspecError, UnicodeDecodeError):
-                    pass  # decode_line says what is wrong with it
-        elif block.startswith(b"{") and block.endswith(b"}\n") and block.count(b"}\n{") == lines - 1:
+            command = self.decode_alone(block)
+            return None if command is None else [command]
+        if block.startswith(b"{") and block.endswith(b"}\n") and block.count(b"}\n{") == lines - 1:
             return self._decode_plain(block, lines)
         return None
+
+    def decode_alone(self, line: bytes) -> AnyCommand | None:
+        """The command of one line with its newline; None where it needs a closer look, which says what is wrong."""
+        if not line.isascii() or (len(line) > DEPTH_MAX and not _is_shallow(line, 1)):  # a short one cannot nest deeper
+            return None
+        try:
+            return self._decoder.decode(line)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return None
 
     def _decode_plain(self, block: bytes, lines: int) -> list[AnyCommand] | None:
         """All lines at once, or None where any of them needs a closer look.

@@ -111,6 +111,15 @@ class ServerConnection:
         self._closely_at = 0  # in the first block, where its lines are looked at one by one
         self._bad_in_a_row = 0
 
+    def only(self, received: bytes) -> AnyCommand | None:
+        """The command of these bytes, where they are one good line and all that there is: then they are taken. None:
+        they are not, and `receive` takes them.
+        """
+        size = len(received)
+        if received.find(b"\n") != size - 1 or size > self._bounds.line_bytes_max:
+            return None
+        return None if self._lines.is_torn or self._blocks else self._decoder.decode_alone(received)
+
     def receive(self, received: bytes) -> None:
         """Take bytes as they came."""
         self._blocks.extend(self._lines.feed(received))

@@ -26,12 +26,13 @@ class LineBuffer:
     `line_bytes_max`: the longest line allowed, newline included; None allows any (lines from the launcher).
     """
 
-    __slots__ = ("_discarding", "_held", "_line_bytes_max")
+    __slots__ = ("_discarding", "_held", "_line_bytes_max", "is_torn")
 
     def __init__(self, line_bytes_max: int | None) -> None:
         self._line_bytes_max = line_bytes_max
         self._held: bytes | bytearray = b""
         self._discarding = False
+        self.is_torn = False  # what comes next goes on with a line that has begun
 
     def __len__(self) -> int:
         """Bytes held of a line that has not ended."""
@@ -39,9 +40,11 @@ class LineBuffer:
 
     def feed(self, received: bytes) -> list[bytes | TooLong]:
         """Take bytes; give the blocks and marks that they complete."""
-        if not self._held and not self._discarding and received.endswith(b"\n"):
+        if not self.is_torn and received.endswith(b"\n"):
             return self._bounded(received)
-        return self._feed_torn(received)
+        blocks = self._feed_torn(received)
+        self.is_torn = bool(self._held) or self._discarding
+        return blocks
 
     def _feed_torn(self, received: bytes) -> list[bytes | TooLong]:
         if self._discarding:
