@@ -42,7 +42,7 @@ class Deck:
 
     def ask(self, command: Coroutine[Any, Any, Any]) -> Any:
         """Send a command and wait until the launcher has it: what we do next comes after it."""
-        return asyncio.run_coroutine_threadsafe(command, self._loop).result(timeout=10)
+        return asyncio.run_coroutine_threadsafe(command, self._loop).result(timeout=60)
 
 
 class Host:
