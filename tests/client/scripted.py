@@ -28,11 +28,15 @@ class Peer:
         self.sock.settimeout(PATIENCE_S)
         self._reader = sock.makefile("rb")
 
-    def hear(self) -> dict[str, Any]:
-        """The next command."""
+    def hear_line(self) -> bytes:
+        """The next command, as it came."""
         line = self._reader.readline()
         assert line, "the client closed the connection"
-        command: dict[str, Any] = json.loads(line)
+        return line
+
+    def hear(self) -> dict[str, Any]:
+        """The next command."""
+        command: dict[str, Any] = json.loads(self.hear_line())
         return command
 
     def hear_cmd(self, cmd: str) -> dict[str, Any]:

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 import quarterdeck
+from quarterdeck.client.address import find_endpoint
 from quarterdeck.client.backoff import Backoff
-from quarterdeck.client.front import find_endpoint, terms_from
+from quarterdeck.client.front import terms_from
 from quarterdeck.errors import ConfigError
 
 

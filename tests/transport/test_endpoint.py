@@ -156,9 +156,9 @@ def test_default_data_dir_is_absolute_and_ours() -> None:
 def test_runtime_dir_falls_back_to_run_user_then_tmp(given: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     uid = os.geteuid()
     monkeypatch.setattr(os.path, "isdir", lambda path: path == f"/run/user/{uid}")
-    assert endpoint.runtime_dir(given) == Path(f"/run/user/{uid}")
+    assert endpoint.runtime_dir(given) == f"/run/user/{uid}"
     monkeypatch.setattr(os.path, "isdir", lambda _: False)
-    assert endpoint.runtime_dir(given) == Path(f"/tmp/quarterdeck-{uid}")
+    assert endpoint.runtime_dir(given) == f"/tmp/quarterdeck-{uid}"
 
 
 def test_path_of_107_bytes_is_taken_and_of_108_refused_with_both_numbers() -> None:

@@ -9,6 +9,8 @@ import subprocess
 
 import pytest
 
+from tests.client import lines
+from tests.client.scripted import Scripted, scripted
 from tests.ui.running import Launcher, run, run_on_terminal
 
 HOSTILE = "\x1b]0;owned\x07\x9b2J\u202eevil[red]"
@@ -30,6 +32,23 @@ def test_a_few_pings_get_a_line_each_and_a_summary(shared: Launcher) -> None:
 
 def test_many_pings_are_only_summed_up(shared: Launcher) -> None:
     assert len(shared.run("ping", "-n", "200").stdout.splitlines()) == 1
+
+
+def test_a_ping_that_is_refused_says_why_in_the_words_of_any_command() -> None:
+    def script(launcher: Scripted) -> None:
+        for _ in range(2):  # first it only knocks
+            peer = launcher.accept()
+            peer.hear_cmd("register")
+            peer.say(lines.error("too_many_connections", fatal=True))
+            peer.close()
+
+    with scripted(script) as launcher:
+        done = run("ping", endpoint=launcher.endpoint)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "quarterdeck: too_many_connections: too_many_connections it is; "
+        "end clients that are not needed, or raise the launcher's limit\n"
+    )
 
 
 def test_ping_as_json(shared: Launcher) -> None:

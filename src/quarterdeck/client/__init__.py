@@ -9,10 +9,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from quarterdeck.client.address import find_endpoint
     from quarterdeck.client.aio import Client, connect
     from quarterdeck.client.blocking import BlockingClient, connect_blocking
     from quarterdeck.client.cursor import Cursor, RunChanged, Told
-    from quarterdeck.client.front import find_endpoint
     from quarterdeck.transport.endpoint import Holder, current_holder, current_holder_at, default_data_dir
     from quarterdeck.transport.folders import prepare_data_dir
     from quarterdeck.wire.codec import Unknown
@@ -30,7 +30,7 @@ _HOMES: Final = {
     "current_holder": "quarterdeck.transport.endpoint",
     "current_holder_at": "quarterdeck.transport.endpoint",
     "default_data_dir": "quarterdeck.transport.endpoint",
-    "find_endpoint": "quarterdeck.client.front",
+    "find_endpoint": "quarterdeck.client.address",
     "prepare_data_dir": "quarterdeck.transport.folders",
 }
 

@@ -13,13 +13,15 @@ from collections.abc import Generator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from quarterdeck.client.address import find_endpoint
 from quarterdeck.client.aio_commands import AsyncCommands
 from quarterdeck.client.aio_events import Events, wake
 from quarterdeck.client.aio_link import Link
 from quarterdeck.client.backoff import Backoff
 from quarterdeck.client.calls import Call
 from quarterdeck.client.cursor import Cursor, Told
-from quarterdeck.client.front import GOODBYE_S, Front, expect, find_endpoint, terms_from
+from quarterdeck.client.front import Front, expect, terms_from
+from quarterdeck.client.lateness import GOODBYE_S, not_answered, not_registered
 from quarterdeck.client.session import Phase
 from quarterdeck.client.terms import Terms
 from quarterdeck.errors import ConnectionLost, NoLauncher, QuarterdeckError, Timeout
@@ -259,8 +261,7 @@ class Client(Front, AsyncCommands):
         return None if self._link is None else self._link.writable
 
     def _late(self, command: AnyCommand) -> Timeout:
-        what = "no answer" if self.connected else "the launcher did not come back"
-        return Timeout(f"{name_of(command)}: {what} within {self._session.terms.timeout_s:g} s")
+        return not_answered(name_of(command), self._session.terms.timeout_s, was_there=self.connected)
 
     # -- What the link reports ---------------------------------------------------------------------------------------
 
@@ -327,7 +328,7 @@ class Client(Front, AsyncCommands):
         except TimeoutError:
             if self._link is not None:
                 self._link.abort()
-            raise Timeout(f"{self.endpoint} did not register us within {timeout_s:g} s") from None
+            raise not_registered(self.endpoint, timeout_s) from None
         finally:
             self._settled = None
 

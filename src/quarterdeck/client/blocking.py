@@ -14,12 +14,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from quarterdeck import transport
+from quarterdeck.client.address import find_endpoint
 from quarterdeck.client.backoff import Backoff
 from quarterdeck.client.blocking_commands import BlockingCommands
 from quarterdeck.client.calls import Call
 from quarterdeck.client.cursor import Cursor, Told
-from quarterdeck.client.front import GOODBYE_S, Front, expect, find_endpoint, terms_from
+from quarterdeck.client.front import Front, expect, terms_from
 from quarterdeck.client.inbox import Inbox
+from quarterdeck.client.lateness import GOODBYE_S, not_answered, not_registered
 from quarterdeck.client.link import Link
 from quarterdeck.client.session import Phase
 from quarterdeck.client.shield import Shield
@@ -110,7 +112,7 @@ class BlockingClient(Front, BlockingCommands):
             self._connect(deadline)
             while not self._session.is_ready and not self._session.ended:
                 if not self._turn(deadline):
-                    raise Timeout(f"{self.endpoint} did not register us within {self._session.terms.timeout_s:g} s")
+                    raise not_registered(self.endpoint, self._session.terms.timeout_s)
             if self._session.ended:
                 raise self._session.error or ConnectionLost("the launcher is shutting down")
         except BaseException:
@@ -222,8 +224,7 @@ class BlockingClient(Front, BlockingCommands):
                 self._session.abandon(call)
 
     def _late(self, command: AnyCommand) -> Timeout:
-        what = "no answer" if self.connected else "the launcher did not come back"
-        return Timeout(f"{name_of(command)}: {what} within {self._session.terms.timeout_s:g} s")
+        return not_answered(name_of(command), self._session.terms.timeout_s, was_there=self.connected)
 
     def _flushed(self) -> bool:
         """Hand what the session has to the connection; whether it was all written."""

@@ -12,7 +12,6 @@ from quarterdeck.client.terms import Terms
 from quarterdeck.errors import LocalProtocolError, RemoteProtocolError
 from quarterdeck.schema.events import AnyEvent
 from quarterdeck.schema.replies import Error, Registered, Snapshot
-from quarterdeck.transport import endpoint as endpoints
 from quarterdeck.wire.codec import Unknown
 
 if TYPE_CHECKING:
@@ -22,9 +21,6 @@ if TYPE_CHECKING:
     from quarterdeck.slices.slice import Slice
 
 R = TypeVar("R")
-
-GOODBYE_S = 5.0
-"""How long a client waits at most for the launcher to answer its goodbye by closing."""
 
 
 class Front:
@@ -137,15 +133,3 @@ def terms_from(
         slices=tuple(slices),
         **rest,
     )
-
-
-def find_endpoint(*, endpoint: str | None = None, data_dir: str | os.PathLike[str] | None = None) -> str:
-    """The address that a client connects to (protocol, section 9).
-
-    First `endpoint`, then the one of `data_dir`, then `QUARTERDECK_ENDPOINT`, then the one of the default data folder.
-    """
-    if data_dir is None:
-        return endpoints.find(endpoint, None, os.environ)
-    from pathlib import Path
-
-    return endpoints.find(endpoint, Path(data_dir), os.environ)

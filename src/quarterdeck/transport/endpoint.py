@@ -41,7 +41,7 @@ _WINDOWS_LOCK_OFFSET = 1 << 30  # Windows locks forbid reading what they cover, 
 # -- Addresses -------------------------------------------------------------------------------------------------------
 
 
-def find(endpoint: str | None, data_dir: Path | None, environ: Mapping[str, str]) -> str:
+def find(endpoint: str | None, data_dir: str | os.PathLike[str] | None, environ: Mapping[str, str]) -> str:
     """Return the address that a client or a launcher is to use.
 
     First the explicit endpoint, then the explicit data folder, then `QUARTERDECK_ENDPOINT` unless it is empty, then
@@ -63,7 +63,7 @@ def default_data_dir() -> Path:
     return Path(platformdirs.user_data_dir("quarterdeck"))
 
 
-def address_of(data_dir: Path, environ: Mapping[str, str]) -> str:
+def address_of(data_dir: str | os.PathLike[str], environ: Mapping[str, str]) -> str:
     r"""Return the socket's path, or on Windows the pipe's name, that belongs to a data folder.
 
     Unix: `<runtime dir>/quarterdeck/<hash16>.sock`; Windows: `\\.\pipe\quarterdeck-<hash16>`.
@@ -78,23 +78,21 @@ def pipe_name(digest: str) -> str:
     return rf"\\.\pipe\quarterdeck-{digest}"
 
 
-def runtime_dir(environ: Mapping[str, str]) -> Path:
+def runtime_dir(environ: Mapping[str, str]) -> str:
     """Return the folder for this user's sockets: `$XDG_RUNTIME_DIR`, else `/run/user/<uid>`, else one in `/tmp`.
 
     A variable that is empty or not an absolute path counts as unset (XDG Base Directory Specification).
     Raises Unsupported on Windows, which has no such folder.
     """
-    from pathlib import Path
-
     given = environ.get("XDG_RUNTIME_DIR", "")
     if os.path.isabs(given):
-        return Path(given)
+        return "/" + "/".join(name for name in given.split("/") if name not in {"", "."})
     uid = own_uid()
     folder = f"/run/user/{uid}"
-    return Path(folder if os.path.isdir(folder) else f"/tmp/quarterdeck-{uid}")
+    return folder if os.path.isdir(folder) else f"/tmp/quarterdeck-{uid}"
 
 
-def hash16(data_dir: Path, *, windows: bool = sys.platform == "win32") -> str:
+def hash16(data_dir: str | os.PathLike[str], *, windows: bool = sys.platform == "win32") -> str:
     """Return the 16 hex digits that stand for a data folder: FNV-1a 64 of its canonical real path in UTF-8."""
     # A name that is not valid Unicode is hashed as the bytes that it has on disk.
     errors = "surrogatepass" if windows else "surrogateescape"

@@ -9,7 +9,8 @@ from __future__ import annotations
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Final
 
-from quarterdeck.client.blocking import connect_blocking
+from quarterdeck.client.address import find_endpoint
+from quarterdeck.client.knock import knock
 from quarterdeck.ui.screen import Screen, standard_output
 
 if TYPE_CHECKING:
@@ -22,6 +23,10 @@ LINES_MAX: Final = 10
 def show_pings(address: dict[str, Any], count: int, *, as_json: bool) -> None:
     """Ping so many times and show how long it took; `address` as for `connect_blocking`. Raises: as that does."""
     screen = standard_output()
+    if count == 1 and not as_json and _knock(screen, **address):
+        return
+    from quarterdeck.client.blocking import connect_blocking
+
     with connect_blocking(kind="tool", name="ping", events=(), **address) as client:
         each = count <= LINES_MAX and not as_json
         times = sorted(_ping(client, screen if each else None) for _ in range(count))
@@ -35,15 +40,26 @@ def show_pings(address: dict[str, Any], count: int, *, as_json: bool) -> None:
             )
 
 
+def _knock(screen: Screen, timeout_s: float, **place: Any) -> bool:
+    """One ping, the quick way; whether it was answered as usual."""
+    answer = knock(find_endpoint(**place), "ping", timeout_s)
+    if answer is not None:
+        _show_pong(screen, answer.launcher_pid, answer.launcher_version, answer.took_us, answer.version)
+    return answer is not None
+
+
 def _ping(client: BlockingClient, screen: Screen | None) -> float:
     """One ping; returns microseconds, and shows a line where there is a screen."""
     begin = perf_counter_ns()
     pong = client.ping()
     took_us = (perf_counter_ns() - begin) / 1000
     if screen is not None:
-        who = f"pid {client.launcher_pid} (version {client.launcher_version})"
-        screen.line(f"pong from {who} after {duration(took_us)}, stream at {pong.version}")
+        _show_pong(screen, client.launcher_pid, client.launcher_version, took_us, pong.version)
     return took_us
+
+
+def _show_pong(screen: Screen, pid: int, release: str, took_us: float, version: int) -> None:
+    screen.line(f"pong from pid {pid} (version {release}) after {duration(took_us)}, stream at {version}")
 
 
 def _as_json(client: BlockingClient, times: list[float], median_us: float) -> bytes:
