@@ -153,19 +153,62 @@ def test_flags_beat_the_environment_before_and_after_the_command(shared: Launche
     assert run("ping", "--data-dir", str(folder), endpoint=shared.endpoint).returncode == 4
 
 
-@pytest.mark.parametrize(("args", "with_click"), [(("ping",), False), (("ping", "--json"), True)])
-def test_ping_imports_nothing_that_it_does_not_need(shared: Launcher, args: tuple[str, ...], with_click: bool) -> None:
+def _imported(*args: str, endpoint: str) -> set[str]:
+    """Every module that a command line imports."""
     done = subprocess.run(
         [sys.executable, "-X", "importtime", *COMMAND[1:], *args],
         capture_output=True,
         text=True,
-        env=environ(shared.endpoint),
+        env=environ(endpoint),
         check=True,
     )
-    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
-    assert ("click" in imported) == with_click
-    unwanted = ("asyncio", "rich", "psutil", "structlog", "platformdirs", "uvloop", "sqlite3", "subprocess", "random")
-    assert not imported & {*unwanted, "quarterdeck.server", "quarterdeck.core.reducer", "quarterdeck.ui.sentences"}
+    return {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+
+
+FOR_LAUNCHERS = {"asyncio", "ssl", "uvloop", "sqlite3", "subprocess", "quarterdeck.server", "quarterdeck.core.reducer"}
+FOR_OTHERS = {"rich", "psutil", "platformdirs", "pathlib", "tempfile", "logging", "quarterdeck.ui.sentences"}
+FOR_CLIENTS = {
+    "msgspec",
+    "quarterdeck.schema",
+    "quarterdeck.wire",
+    "quarterdeck.client.session",
+    "inspect",
+    "dataclasses",
+}
+
+
+@pytest.mark.parametrize(
+    ("args", "unwanted"),
+    [
+        (("ping",), {"click", "quarterdeck.ui.group", *FOR_CLIENTS}),
+        (("ping", "--endpoint"), {"msgspec", "quarterdeck.schema", "quarterdeck.wire"}),
+        (("ping", "--json"), {"quarterdeck.core"}),
+    ],
+)
+def test_ping_imports_nothing_that_it_does_not_need(
+    shared: Launcher, args: tuple[str, ...], unwanted: set[str]
+) -> None:
+    where = (shared.endpoint,) if args[-1] == "--endpoint" else ()
+    imported = _imported(*args, *where, endpoint=shared.endpoint)
+    assert not imported & (unwanted | FOR_LAUNCHERS | FOR_OTHERS)
+
+
+def test_garbage_is_looked_for_once_a_command_is_carried_out_or_a_launcher_listens(folder: Path) -> None:
+    code = "import gc, sys; from quarterdeck.ui.cli import main; assert main(sys.argv[1:]) == 0; print(gc.isenabled())"
+    python = (sys.executable, "-c", code)
+    launcher = subprocess.Popen(
+        [*python, "serve", "--data-dir", str(folder), "--endpoint", str(folder / "s.sock")],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environ(),
+    )
+    assert launcher.stdout is not None
+    launcher.stdout.readline()
+    launcher.terminate()
+    told, _ = launcher.communicate()
+    assert told == "True\n"
+    endpoint = subprocess.run([*python, "endpoint"], stdout=subprocess.PIPE, text=True, env=environ(), check=True)
+    assert endpoint.stdout.endswith("\nTrue\n")
 
 
 def test_a_reader_who_has_seen_enough_ends_it_quietly(shared: Launcher) -> None:

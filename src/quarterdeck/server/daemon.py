@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import logging
 import os
 import sys
@@ -222,6 +223,8 @@ class Daemon:
         if witness is not None:
             engine.watch_with(witness)
         self._announce(Listening(__version__, os.getpid(), self._listener.address, self._identity.run_id))
+        gc.freeze()  # what is there now stays: no collection is to walk through it
+        gc.enable()  # a command line has it off while it starts
         self._tell_systemd(loop, engine)
         if recording is not None and recording.follows_a_run:
             loop.call_later(WARM_AFTER_S, _report_crash, self._folder / JOURNAL_NAME, self._identity.run_id)

@@ -7,6 +7,7 @@ holds without them, says `place`.
 from __future__ import annotations
 
 import functools
+import gc
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -47,9 +48,17 @@ class Address(NamedTuple):
 class Command(click.Command):
     """A command with examples at the end of its help: each a command line and what it is for."""
 
+    becomes_launcher = False
+
     def __init__(self, *args: Any, examples: Sequence[tuple[str, str]] = (), **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.examples = tuple(examples)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Carry out the command. From now on there may be garbage (`cli`), of which a launcher takes care itself."""
+        if not self.becomes_launcher:
+            gc.enable()
+        return super().invoke(ctx)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples as they are."""

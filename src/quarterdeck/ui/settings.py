@@ -14,6 +14,8 @@ from quarterdeck.ui.command import Command
 class LauncherCommand(Command):
     """A command with the table of settings in its help."""
 
+    becomes_launcher = True
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options, then the settings as the configuration describes them."""
         super().format_options(ctx, formatter)
