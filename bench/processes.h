@@ -48,6 +48,8 @@ static double served_s(const struct options *o)
     snprintf(path, sizeof path, "/proc/%d/task", o->server_pid);
     DIR *tasks = o->server_pid ? opendir(path) : NULL;
     for (struct dirent *task; tasks && (task = readdir(tasks));) {
+        if (task->d_name[0] == '.')
+            continue; /* `..` has a schedstat, too: the first thread's, once more */
         snprintf(path, sizeof path, "/proc/%d/task/%s/schedstat", o->server_pid, task->d_name);
         FILE *f = fopen(path, "r");
         if (f && fscanf(f, "%llu", &ns) == 1)
