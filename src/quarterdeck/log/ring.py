@@ -55,19 +55,23 @@ class Ring:
         self._names.extend(names)
         self.newest += len(lines)
         self._bytes += sum(map(len, lines))
-        while self._is_over():
-            self._bytes -= len(self._lines[self._dead])
-            self._lines[self._dead] = b""
-            self._dead += 1
+        self._drop()
         if self._dead > 1024 and self._dead * 2 > len(self._lines):
             del self._lines[: self._dead]
             del self._names[: self._dead]
             self._base += self._dead
             self._dead = 0
 
-    def _is_over(self) -> bool:
-        held = len(self._lines) - self._dead  # not `self.held`: it is asked for each event
-        return held > 1 and (held > self._events_max or self._bytes > self._bytes_max)
+    def _drop(self) -> None:
+        """Let go of the oldest ones that are too many; names of its own, since it goes round for each event."""
+        lines, dead, size = self._lines, self._dead, self._bytes
+        newest = len(lines) - 1
+        enough = len(lines) - self._events_max
+        while dead < newest and (dead < enough or size > self._bytes_max):
+            size -= len(lines[dead])
+            lines[dead] = b""
+            dead += 1
+        self._dead, self._bytes = dead, size
 
     def lines(self, after: int, to: int) -> list[bytes]:
         """The encoded events `after`+1…`to`. Raises: LocalProtocolError where some are not held."""

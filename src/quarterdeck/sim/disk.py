@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from quarterdeck.errors import JournalUnavailable
-from quarterdeck.log.journal import Journal, Kept, Lost, Retention
+from quarterdeck.log.journal import Journal, KeptValues, Lost, Retention
 from quarterdeck.sim.loop import LauncherDied
 
 RETENTION: Final = Retention(1 << 30, 1 << 50)
@@ -63,7 +63,7 @@ class SimJournal(Journal):
 
     disk: Disk
 
-    def append(self, steps: Sequence[Kept]) -> int:
+    def append(self, steps: Sequence[KeptValues]) -> int:
         """Keep a turn's steps, if there is room."""
         self.disk.commits("before")
         self.disk.check()
