@@ -141,7 +141,7 @@ def test_every_member_comes_back() -> None:
 
 
 def test_every_member_of_a_state_is_a_member_of_a_checkpoint() -> None:
-    follows, code = {"dependents", "saga_kinds"}, {"loaded"}
+    follows, code = {"dependents", "saga_kinds", "heard"}, {"loaded"}
     assert set(Checkpoint.__struct_fields__) == set(vars(State())) - follows - code
 
 

@@ -13,14 +13,17 @@ from quarterdeck.core.state import State
 from quarterdeck.core.step import Context, Fault, Step
 
 
+def is_heard(state: State, step: Step) -> bool:
+    """Whether anybody may hear of what the step told: hardly ever, and asked of every command."""
+    return bool(state.sagas) or not state.heard.isdisjoint(map(type, step.events))
+
+
 def follow(state: State, step: Step, ctx: Context, overdue: Collection[int] = ()) -> None:
     """Let slices and sagas have what the step told. `overdue` are the sagas whose time passed.
 
     Where there is no end to it, the sagas whose commands keep it going are ended, and nobody hears what these told
     last; what they undo is followed, but not for ever.
     """
-    if not overdue and not _is_heard(state, step):
-        return
     first = 0
     rounds = state.rules.rounds_max
     for undoes in (True, False):
@@ -37,15 +40,3 @@ def follow(state: State, step: Step, ctx: Context, overdue: Collection[int] = ()
         unheard, first = first, len(step.events)
         if not sagas.break_off(state, step, unheard, ctx, undoes=undoes):
             return
-
-
-def _is_heard(state: State, step: Step) -> bool:
-    """Whether anybody may hear of what the step told: hardly ever, and asked of every command."""
-    if state.sagas:
-        return True
-    begun, listening = state.saga_kinds.by_event, state.loaded.listening
-    for event in step.events:  # mostly one: `any` would take thrice as long
-        kind = type(event)
-        if kind in begun or kind in listening:
-            return True
-    return False

@@ -58,11 +58,23 @@ def reduce(state: State, input: Input, ctx: Context) -> Step:
     it had changed until then stays: the same again in a replay, but the narration lacks it.
     """
     version = state.version
+    kind = type(input)
     try:
-        return _ruled(state, input, ctx)
+        rule = TABLE.get(kind)
+        roles = ROLES.get(kind)
+        if rule is None:  # a slice's command, since whoever decodes knows no others
+            rule, roles = _OF_SLICE, state.loaded.roles.get(kind)
+        if roles is not None and ctx.source == "client":
+            refused = _refused_to(roles, state, kind, ctx)
+            if refused is not None:
+                return refused
+        step = rule(state, input, ctx)
+        if step.events and kind not in _ENDS and aftermath.is_heard(state, step):
+            aftermath.follow(state, step, ctx)
+        return step
     except Exception as error:
         state.version = version
-        return broken(type(input), error)
+        return broken(kind, error)
 
 
 def broken(kind: type, error: Exception) -> Step:
@@ -73,22 +85,13 @@ def broken(kind: type, error: Exception) -> Step:
     return step
 
 
-def _ruled(state: State, input: Input, ctx: Context) -> Step:
-    kind = type(input)
-    rule = TABLE.get(kind)
-    roles = ROLES.get(kind)
-    if rule is None:  # a slice's command, since whoever decodes knows no others
-        rule, roles = _OF_SLICE, state.loaded.roles.get(kind)
-    if roles is not None and ctx.source == "client":
-        sender = state.live(ctx.pid)
-        if sender is None or sender.kind not in roles:
-            who = sender.kind if sender is not None else "nobody registered"
-            what = f"{_name(kind)} is for {' and '.join(roles)}, not for {who}"
-            return Step().refuse("forbidden", what)
-    step = rule(state, input, ctx)
-    if step.events and kind not in _ENDS:
-        aftermath.follow(state, step, ctx)
-    return step
+def _refused_to(roles: tuple[ProcessKind, ...], state: State, kind: type, ctx: Context) -> Step | None:
+    """The answer to a sender who has none of these roles."""
+    sender = state.live(ctx.pid)
+    if sender is not None and sender.kind in roles:
+        return None
+    who = sender.kind if sender is not None else "nobody registered"
+    return Step().refuse("forbidden", f"{_name(kind)} is for {' and '.join(roles)}, not for {who}")
 
 
 def _name(kind: type) -> str:

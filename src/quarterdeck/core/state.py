@@ -283,6 +283,7 @@ class State:
         self.sagas: dict[int, OpenSaga] = {}  # by id, which only goes up
         self.sagas_begun = 0
         self.saga_kinds = kinds_of(self.rules.sagas, sagas)
+        self.heard = frozenset(self.saga_kinds.by_event) | frozenset(loaded.listening)  # events that set something off
         self.probing: Probing | None = None  # of the live host, where hosts are probed
 
     def next_version(self) -> int:
@@ -292,8 +293,10 @@ class State:
 
     def live(self, pid: int | None) -> Process | None:
         """The live record of a pid, if there is one."""
-        process = self.processes.get(pid) if pid is not None else None
-        return process if process is not None and process.is_live else None
+        if pid is None:
+            return None
+        process = self.processes.get(pid)
+        return process if process is not None and process.exited_version is None else None
 
     @property
     def owned_windows(self) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from quarterdeck.core.state import ChildPlan
 from quarterdeck.schema.commands import AnyCommand
@@ -295,19 +295,18 @@ class Commanded(Struct, frozen=True, omit_defaults=True):
     refused: str | None = None
 
 
-class Step:
+class Step(Struct, eq=False):
     """The outcome of one input: stream events in order, the reply if there is one, effects to carry out after both
     are out; and the faults of rules that broke down over it. `commanded` is what sagas had slices do in it.
+
+    A Struct, since one is made of each command: that takes a third of the time.
     """
 
-    __slots__ = ("commanded", "effects", "events", "faults", "reply")
-
-    def __init__(self, reply: StepReply | None = None) -> None:
-        self.events: list[AnyEvent] = []
-        self.reply = reply
-        self.effects: list[Effect] = []
-        self.faults: tuple[Fault, ...] = ()
-        self.commanded: tuple[Commanded, ...] = ()
+    reply: StepReply | None = None
+    events: list[AnyEvent] = field(default_factory=list)
+    effects: list[Effect] = field(default_factory=list)
+    faults: tuple[Fault, ...] = ()
+    commanded: tuple[Commanded, ...] = ()
 
     def refuse(self, code: ErrorCode, message: str, *, fatal: bool = False) -> Step:
         """Answer with an error. Whoever refuses has changed nothing, but for what a slice's refusal tells."""

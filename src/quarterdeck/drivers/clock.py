@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import struct
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import chain, repeat
 from typing import Final, Protocol
 
 ENTROPY_AT_ONCE: Final = 512
@@ -41,8 +41,8 @@ class SystemClock:
         self._second_text = ""
         self._ms = -1
         self._text = ""
-        self._drawn: Iterator[int] = iter(())
         self.elapsed_ns = time.perf_counter_ns  # not a method around it: it is read four times a turn
+        self.entropy = chain.from_iterable(map(_draw, repeat(ENTROPY_AT_ONCE))).__next__  # nor here: once an input
 
     def now(self) -> str:
         """The time of day, RFC 3339, UTC, milliseconds; texts are kept, since under load most calls share theirs."""
@@ -60,10 +60,7 @@ class SystemClock:
         """Milliseconds since the clock was made, monotonic."""
         return (time.monotonic_ns() - self._start_ns) // 1_000_000
 
-    def entropy(self) -> int:
-        """A u64 of the system's entropy, drawn in blocks: a system call an input would be felt."""
-        drawn = next(self._drawn, None)
-        if drawn is not None:
-            return drawn
-        self._drawn = iter(struct.unpack(f"<{ENTROPY_AT_ONCE}Q", os.urandom(8 * ENTROPY_AT_ONCE)))
-        return next(self._drawn)
+
+def _draw(count: int) -> tuple[int, ...]:
+    """So many u64s of the system's entropy: a system call for each input would be felt."""
+    return struct.unpack(f"<{count}Q", os.urandom(8 * count))
