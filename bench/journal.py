@@ -107,7 +107,7 @@ def appended(path: Path, events: int) -> float:
     kept = Kept(path, "full")
     for _ in range(GROUP):
         kept.feed()
-    steps, journal = kept.recording._pending, kept.recording._journal
+    steps, journal = kept.recording._encoded(), kept.recording._journal
     assert journal is not None
     began = time.perf_counter()
     for _ in range(events // GROUP):

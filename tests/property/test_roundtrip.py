@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 from quarterdeck.schema.commands import Command, Publish, ReportStatus
 from quarterdeck.schema.events import StreamEvent
 from quarterdeck.schema.replies import Directive, Reply
-from quarterdeck.wire.codec import CommandDecoder, LauncherDecoder, compact, encode_line, encode_lines
+from quarterdeck.wire.codec import (
+    CommandDecoder,
+    LauncherDecoder,
+    compact,
+    encode_compact_all,
+    encode_line,
+    encode_lines,
+)
 from quarterdeck.wire.connection import ClientConnection
 from tests.property.values import JSON, commands, launcher_lines
 
@@ -56,3 +63,8 @@ def test_a_payload_is_told_as_it_is_sent(value: object) -> None:
     for command in (Publish(topic="t", payload=value), ReportStatus(status={"v": value})):
         (back,) = DECODER.decode(encode_line(command))
         assert back == command
+
+
+@given(st.lists(JSON, max_size=10))
+def test_many_are_made_compact_as_one_is(values: list[object]) -> None:
+    assert encode_compact_all(values) == [bytes(compact(value)) for value in values]

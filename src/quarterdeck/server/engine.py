@@ -42,9 +42,11 @@ from quarterdeck.drivers.witness import Report, Witness
 from quarterdeck.log.history import History
 from quarterdeck.log.ring import Ring
 from quarterdeck.schema import commands as c
-from quarterdeck.schema.events import name_of
+from quarterdeck.schema.events import AnyEvent
 from quarterdeck.schema.replies import Ack, Directive, Error, Pong, ProbeUiThread, Shutdown, Snapshot
+from quarterdeck.schema.vocabulary import tag_of
 from quarterdeck.server.alarm import Alarm
+from quarterdeck.server.bursts import take_burst
 from quarterdeck.server.faults import Faults
 from quarterdeck.server.footprint import Footprint, unseen
 from quarterdeck.server.hub import Hub, Subscriber
@@ -85,7 +87,10 @@ class Engine:
         self.identity = identity
         self.state = state
         self.event_names = state.loaded.vocabulary.event_names
+        self._name_of = {kind: tag_of(kind) for kind in state.loaded.vocabulary.events}.__getitem__
         self.clock = clock
+        self._entropy = clock.entropy
+        self._look_at_clock()
         self.tally = Tally()
         self.footprint = footprint
         ring = Ring(config.limits.ring_events, config.limits.ring_bytes)
@@ -124,7 +129,7 @@ class Engine:
         self._is_closed = False
         # What one turn gathered, until it is committed and told:
         self.untold: list[bytes] = []  # encoded events
-        self._names: list[str] = []
+        self.untold_events: list[AnyEvent] = []  # the same, as the reducer made them
         self._touched: dict[Peer, None] = {}
         self._effects: list[Effect] = []
 
@@ -312,7 +317,12 @@ class Engine:
     def _writing_broke(self, subscriber: Subscriber, error: Exception) -> None:
         self._give_up(cast("Peer", subscriber), "writing to a connection", error)
 
+    def _look_at_clock(self) -> None:
+        self._now = self.clock.now()
+        self._now_ms = self.clock.now_ms()
+
     def _take_in(self, observation: Input, source: Source) -> None:
+        self._look_at_clock()
         if isinstance(observation, ChildExited):
             self.registrations.child_exited(observation)
         self.feed(observation, self.context(source))
@@ -322,8 +332,8 @@ class Engine:
         if self.journal is not None:
             self.journal.commit()
         if self.untold:
-            lines, names = self.untold, self._names
-            self.untold, self._names = [], []
+            lines, names = self.untold, list(map(self._name_of, map(type, self.untold_events)))
+            self.untold, self.untold_events = [], []
             self.tally.told(names)
             self.hub.tell(lines, names)
             if self._told is not None:
@@ -331,17 +341,19 @@ class Engine:
 
     def _take(self, peer: Peer) -> None:
         """Carry out what one connection has sent, not all of it at once, so that no connection keeps the others
-        waiting.
+        waiting. What is taken together happened at one moment.
         """
-        for _ in range(COMMANDS_AT_ONCE):
-            if not self.may_take(peer):
+        self._look_at_clock()
+        inbox, left = peer.inbox, COMMANDS_AT_ONCE
+        while left > 0 and self.may_take(peer):
+            if not inbox and peer.connection.waiting:
+                inbox.extend(reversed(peer.connection.take()))
+            taken = take_burst(self, peer, left) if inbox and type(inbox[-1]) is c.Publish else 0
+            if inbox and not taken:
+                self.handle(peer, inbox.pop())
+            elif not taken and not peer.connection.waiting:
                 break
-            if not peer.inbox and peer.connection.waiting:
-                peer.inbox.extend(reversed(peer.connection.take()))
-            if peer.inbox:
-                self.handle(peer, peer.inbox.pop())
-            elif not peer.connection.waiting:
-                break
+            left -= taken or 1
         peer.keep_pace()
         if peer.leaving:
             self.registrations.evict(peer)
@@ -369,9 +381,22 @@ class Engine:
     # --- one input
 
     def handle(self, peer: Peer, value: c.AnyCommand | Malformed) -> None:
-        """One line of one connection; whatever becomes of it, the next one is taken."""
+        """One line of one connection, in the order of protocol section 3.7; whatever becomes of it, the next one is
+        taken.
+        """
+        peer.in_hand = value
+        peer.others += 1
+        self.tally.lines[type(value)] += 1
         try:
-            self._carry_out(peer, value)
+            admitted = peer.connection.admit(value)
+            if isinstance(admitted, Refusal):
+                self.refuse(peer, admitted)
+            elif (own := self._own.get(type(admitted))) is not None:
+                own(peer, admitted)
+            else:
+                step = self.feed(admitted, self.context("client", peer))
+                if step.reply is not None or admitted.id is not None:
+                    self.answer(peer, admitted.id, step)
         except Exception as error:
             doing = value.cmd or "a bad line" if isinstance(value, Malformed) else c.name_of(value)
             self.faults.note(doing, error)
@@ -379,44 +404,28 @@ class Engine:
             self.refuse(peer, Refusal("internal", what, False, value.id))
         peer.in_hand = None  # else each connection would keep the last that it sent
 
-    def _carry_out(self, peer: Peer, value: c.AnyCommand | Malformed) -> None:
-        """In the order of protocol section 3.7."""
-        peer.in_hand = value
-        peer.others += 1
-        self.tally.lines[type(value)] += 1
-        admitted = peer.connection.admit(value)
-        if isinstance(admitted, Refusal):
-            self.refuse(peer, admitted)
-            return
-        own = self._own.get(type(admitted))
-        if own is not None:
-            own(peer, admitted)
-        else:
-            step = self.feed(admitted, self.context("client", peer))
-            self.answer(peer, admitted.id, step)
-
     def context(self, source: Source, peer: Peer | None = None) -> Context:
         """What the reducer may know of this moment, and of who sent the input."""
-        return Context(
-            now=self.clock.now(),
-            now_ms=self.clock.now_ms(),
-            source=source,
-            conn_id=peer.conn_id if peer is not None else None,
-            pid=peer.pid if peer is not None else None,
-            start=peer.start if peer is not None else None,
-            entropy=self.clock.entropy(),
-        )
+        if peer is None:
+            return Context(self._now, self._now_ms, source, entropy=self._entropy())
+        return Context(self._now, self._now_ms, source, peer.conn_id, peer.pid, peer.start, self._entropy())
+
+    def contexts(self, peer: Peer, count: int) -> list[Context]:
+        """The same for many inputs of one connection."""
+        now, now_ms, conn_id, pid, start = self._now, self._now_ms, peer.conn_id, peer.pid, peer.start
+        return [Context(now, now_ms, "client", conn_id, pid, start, self._entropy()) for _ in range(count)]
 
     def feed(self, value: Input, ctx: Context) -> Step:
         """Reduce one input, and gather what comes of it for this turn."""
         step, lines = take_step(self.state, value, ctx)
         self.tally.inputs[ctx.source] += 1
-        self.untold.extend(lines)
-        self._names.extend(map(name_of, step.events))
+        self.untold += lines
+        self.untold_events += step.events
         if step.effects:
-            self._effects.extend(step.effects)
-        for fault in step.faults:
-            self.faults.note(fault.where, fault.error)
+            self._effects += step.effects
+        if step.faults:
+            for fault in step.faults:
+                self.faults.note(fault.where, fault.error)
         if self.journal is not None:
             self.journal.record(value, ctx, lines, step)
         return step

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol, final
 
 from quarterdeck.core.state import State
@@ -44,6 +44,10 @@ class Journal(Protocol):
 
     def record(self, value: Input, ctx: Context, lines: list[bytes], step: Step) -> None:
         """One input was reduced to a step, and these are its events, encoded."""
+        ...
+
+    def record_burst(self, burst: Sequence[Input], contexts: Sequence[Context], lines: Sequence[bytes]) -> None:
+        """The newest inputs, which were reduced to one event each, of which these are the lines."""
         ...
 
     def commit(self) -> None:

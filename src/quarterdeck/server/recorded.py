@@ -74,10 +74,15 @@ class Asked(Struct, frozen=True):
 
 def encode(value: Input, ctx: Context, step: Step | None = None) -> bytes:
     """One input and its context as JSON, and of the step that it made what does not show in its events."""
+    return encode_value(recorded(value, ctx, step))
+
+
+def recorded(value: Input, ctx: Context, step: Step | None = None) -> Recorded:
+    """The same, to be encoded with others."""
     if step is None or not (step.faults or step.effects or step.commanded):
-        return encode_value(Recorded(ctx, value))
+        return Recorded(ctx, value)
     directed = tuple([effect.directive for effect in step.effects if isinstance(effect, DirectHost)])
-    return encode_value(Recorded(ctx, value, fault_of(step), directed, step.commanded))
+    return Recorded(ctx, value, fault_of(step), directed, step.commanded)
 
 
 def context_of(recorded: bytes) -> Context:

@@ -15,8 +15,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from itertools import repeat
 from typing import Final
 
 import msgspec
@@ -29,14 +30,14 @@ from quarterdeck.core.state import Rules, State
 from quarterdeck.core.step import Context, Input, JournalReported, Step
 from quarterdeck.errors import JournalDamaged, JournalError
 from quarterdeck.log.history import History
-from quarterdeck.log.journal import Journal, Kept, Lost, set_aside
+from quarterdeck.log.journal import Journal, KeptValues, Lost, set_aside
 from quarterdeck.schema.types import JournalState
 from quarterdeck.server.epilogue import close_last_run
 from quarterdeck.server.ports import Identity, JournalFigures
-from quarterdeck.server.recorded import UNRECORDED, encode
+from quarterdeck.server.recorded import UNRECORDED, Recorded, recorded
 from quarterdeck.server.runs import Head
 from quarterdeck.slices.loaded import NONE, Loaded, home_of
-from quarterdeck.wire.codec import encode_value
+from quarterdeck.wire.codec import encode_each, encode_value
 
 log = logging.getLogger("quarterdeck.server")
 
@@ -50,6 +51,10 @@ RETRY_S: Final = 1.0
 RETRY_S_MAX: Final = 30.0
 CALM_S: Final = 60.0
 """Trouble sooner after the last one goes on with its pauses: a disk that is just about full is no news each second."""
+
+
+_Reduced = tuple[int, int, Recorded, bytes]
+"""A `Kept` whose input is still to be encoded."""
 
 
 def no_time() -> int:
@@ -89,12 +94,12 @@ class Recording:
             log.error("the journal cannot be written, and the launcher goes on without it for now: %s", error)
         self.rules = msgspec.structs.replace(rules, journal="ok" if self._trouble is None else "failing")
         self._state = State(self.rules)
-        self._pending: list[Kept] = []
+        self._pending: list[_Reduced] = []
         self._run_ms = 0  # as of the newest input
         self._inputs = 0  # of the run, lost ones included
         self._hashes = 0
         self._next_hash = HASH_EVERY
-        self._waiting: list[Kept] = []
+        self._waiting: list[KeptValues] = []
         self._waiting_bytes = 0
         self._lost_inputs: int | None = None  # None: nothing is lost so far
         self._lost_before = 0
@@ -153,14 +158,20 @@ class Recording:
             return
         self._run_ms = ctx.now_ms
         events = lines[0] if len(lines) == 1 else b"".join(lines)
-        self._pending.append(Kept(self._state.version, self._clock.of(ctx.now), encode(value, ctx, step), events))
+        self._pending.append((self._state.version, self._clock.of(ctx.now), recorded(value, ctx, step), events))
+
+    def record_burst(self, burst: Sequence[Input], contexts: Sequence[Context], lines: Sequence[bytes]) -> None:
+        """The newest inputs, which were reduced to one event each at one moment, of which these are the lines."""
+        self._run_ms = contexts[0].now_ms
+        versions = range(self._state.version - len(lines) + 1, self._state.version + 1)
+        at_ms = self._clock.of(contexts[0].now)
+        self._pending += zip(versions, repeat(at_ms), map(Recorded, contexts, burst), lines)
 
     def commit(self) -> None:
         """Keep what this turn has recorded."""
         if not self._pending:
             return
-        steps, self._pending = self._pending, []
-        self._inputs += len(steps)
+        steps = self._encoded()
         if self._trouble is not None or self._journal is None:
             self._put_off(steps)
             return
@@ -176,7 +187,14 @@ class Recording:
             except JournalError as error:
                 self._fail(error)
 
-    def _append(self, journal: Journal, steps: list[Kept]) -> None:
+    def _encoded(self) -> list[KeptValues]:
+        """What was recorded so far, which is pending no more; all inputs are encoded at once."""
+        versions, times, inputs, events = zip(*self._pending, strict=True)
+        self._pending.clear()
+        self._inputs += len(versions)
+        return list(zip(versions, times, encode_each(inputs), events, strict=True))
+
+    def _append(self, journal: Journal, steps: list[KeptValues]) -> None:
         began_ns = self._elapsed_ns()
         journal.run_ms = self._run_ms
         size = journal.append(steps)
@@ -207,12 +225,12 @@ class Recording:
 
     # --- trouble
 
-    def _put_off(self, steps: list[Kept]) -> None:
+    def _put_off(self, steps: list[KeptValues]) -> None:
         if self._lost_inputs is not None:
             self._lost_inputs += len(steps)
             return
         self._waiting.extend(steps)
-        self._waiting_bytes += sum(len(step.input) + len(step.events) for step in steps)
+        self._waiting_bytes += sum(len(input) + len(events) for _, _, input, events in steps)
         if self._waiting_bytes > self._limits.journal_waiting_bytes:
             self._lose(len(self._waiting))
 
@@ -241,9 +259,7 @@ class Recording:
 
     def _try_again(self) -> None:
         if self._pending:  # before the state is kept, which has them behind it
-            steps, self._pending = self._pending, []
-            self._inputs += len(steps)
-            self._put_off(steps)
+            self._put_off(self._encoded())
         try:
             lost = self._catch_up(self._opened_again())
         except JournalError as error:

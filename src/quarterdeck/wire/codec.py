@@ -30,8 +30,8 @@ _NAME_AT: Final = len(b'{"event":"')
 
 # A string that never ends counts as one token, and nothing is ever tried twice: a hostile line costs its length.
 _STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
-_LONG_NUMBER = re.compile(rb"\d{19}")
-_LONG: Final = 19
+_DIGITS_AS_ZERO: Final = bytes.maketrans(b"123456789", b"000000000")
+_LONG_NUMBER: Final = b"0" * 19
 _AT = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<path>.*)`)?$", re.DOTALL)
 _MISSING = re.compile(r"^Object missing required field `(?P<member>.*)`$")
 _NAMED = re.compile(r"^`(?P<member>[^`]*)`: (?P<what>.*)$", re.DOTALL)
@@ -97,16 +97,34 @@ def encode_lines(values: Sequence[Struct]) -> bytes:
     return _encoder.encode_lines(values)
 
 
-def compact(value: object) -> Raw:
-    """A `payload` or `status` as the protocol broadcasts it: compact UTF-8, every number an int64/u64 or a finite
-    double.
+def encode_each(values: Sequence[Struct]) -> list[bytes]:
+    """Each value as JSON, without a newline; all of them at once, which takes a third of the time."""
+    encoded = _encoder.encode_lines(values).split(b"\n")[:-1]
+    if len(encoded) == len(values):
+        return encoded
+    return [_encoder.encode(value) for value in values]  # what an application made is `Raw`, and holds a newline
 
-    Raises: ValueError where a number has no finite double.
-    """
+
+def compact(value: object) -> Raw:
+    """A `payload` or `status` as the protocol broadcasts it. Raises: ValueError where a number has no finite double."""
+    return Raw(encode_compact(value))
+
+
+def encode_compact(value: object) -> bytes:
+    """Compact UTF-8, every number an int64/u64 or a finite double. Raises: ValueError where one has none."""
     encoded = _encoder.encode(value)
-    if len(encoded) >= _LONG and _LONG_NUMBER.search(encoded):
-        encoded = _encoder.encode(_with_doubles(value))
-    return Raw(encoded)
+    return _encoder.encode(_with_doubles(value)) if _has_long_number(encoded) else encoded
+
+
+def encode_compact_all(values: Sequence[object]) -> list[bytes]:
+    """The same of each value, all at once where they allow it. Raises: as `encode_compact` does."""
+    encoded = _encoder.encode_lines(values)
+    return list(map(encode_compact, values)) if _has_long_number(encoded) else encoded.split(b"\n")[:-1]
+
+
+def _has_long_number(encoded: bytes) -> bool:
+    """Whether it holds digits that may be too many for 64 bits, be it in a text."""
+    return len(encoded) >= len(_LONG_NUMBER) and _LONG_NUMBER in encoded.translate(_DIGITS_AS_ZERO)
 
 
 def _with_doubles(value: Any) -> Any:

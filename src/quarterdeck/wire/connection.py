@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Final, Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from quarterdeck.errors import LocalProtocolError, RemoteProtocolError
@@ -29,7 +29,16 @@ from quarterdeck.schema.commands import (
 from quarterdeck.schema.events import AnyEvent
 from quarterdeck.schema.replies import DIRECTIVE_NAMES, Directive, Reply
 from quarterdeck.schema.types import ErrorCode
-from quarterdeck.wire.codec import CommandDecoder, LauncherDecoder, Malformed, Unknown, compact, encode_line, is_blank
+from quarterdeck.wire.codec import (
+    CommandDecoder,
+    LauncherDecoder,
+    Malformed,
+    Unknown,
+    encode_compact,
+    encode_compact_all,
+    encode_line,
+    is_blank,
+)
 from quarterdeck.wire.lines import LineBuffer, TooLong
 
 
@@ -79,8 +88,11 @@ ADMITTED: Final[dict[Phase, dict[Class, Verdict]]] = {
 
 _COMPACTED: Final = (Publish, ReportStatus)
 """What holds JSON of the application's own; a tuple, since the union of types would be made anew with each line."""
-_WHILE_NEW: Final = ADMITTED[Phase.NEW]
-_CLASS_OF: Final = {kind: CLASSES[str(kind.__struct_config__.tag)] for kind in COMMAND_TYPES}
+_VERDICTS: Final[dict[Phase, dict[type, Verdict]]] = {
+    phase: {kind: verdicts[CLASSES[str(kind.__struct_config__.tag)]] for kind in COMMAND_TYPES}
+    for phase, verdicts in ADMITTED.items()
+}
+"""The same by the type of a command; one that is not here is a slice's, and among the `other`."""
 
 
 CLOSELY_AT_ONCE: Final = 256
@@ -99,11 +111,20 @@ class Bounds(Struct, frozen=True):
 class ServerConnection:
     """The launcher's end of one connection."""
 
-    __slots__ = ("_admitted", "_bad_in_a_row", "_blocks", "_bounds", "_closely_at", "_decoder", "_lines", "phase")
+    __slots__ = (
+        "_admitted",
+        "_bad_in_a_row",
+        "_blocks",
+        "_bounds",
+        "_closely_at",
+        "_decoder",
+        "_lines",
+        "_verdicts",
+        "phase",
+    )
 
     def __init__(self, decoder: CommandDecoder, bounds: Bounds) -> None:
-        self.phase = Phase.NEW
-        self._admitted = _WHILE_NEW  # not looked up with each line: that would be felt
+        self._enter(Phase.NEW)
         self._decoder = decoder
         self._bounds = bounds
         self._lines = LineBuffer(bounds.line_bytes_max)
@@ -119,6 +140,11 @@ class ServerConnection:
         if received.find(b"\n") != size - 1 or size > self._bounds.line_bytes_max:
             return None
         return None if self._lines.is_torn or self._blocks else self._decoder.decode_alone(received)
+
+    def _enter(self, phase: Phase) -> None:
+        self.phase = phase
+        self._admitted = ADMITTED[phase]  # not looked up with each line: that would be felt
+        self._verdicts = _VERDICTS[phase]
 
     def receive(self, received: bytes) -> None:
         """Take bytes as they came."""
@@ -174,13 +200,28 @@ class ServerConnection:
         """The command if it may pass now, its payload or status compacted; else why not."""
         if isinstance(value, Malformed):
             return self._refuse_malformed(value)
-        verdict = self._admitted[_CLASS_OF.get(type(value), "other")]
+        verdict = self._verdicts.get(type(value)) or self._admitted["other"]
         if verdict != "pass":
             return self._refuse(verdict, name_of(value), value.id)
         if isinstance(value, _COMPACTED):
             return self._compacted(value)
         self._bad_in_a_row = 0
         return value
+
+    def admit_burst(self, burst: Sequence[Publish]) -> list[Publish] | None:
+        """The same of many publishes without an `id`; None where one of them needs a closer look."""
+        if self._verdicts[Publish] != "pass":
+            return None
+        try:
+            payloads = encode_compact_all([command.payload for command in burst])
+        except ValueError:
+            return None
+        if max(map(len, payloads)) > self._bounds.payload_bytes_max:
+            return None
+        self._bad_in_a_row = 0
+        return [
+            Publish(topic=command.topic, payload=Raw(payload)) for command, payload in zip(burst, payloads, strict=True)
+        ]
 
     def passed(self) -> None:
         """Good lines were taken past `admit`: bad ones are counted anew."""
@@ -190,8 +231,7 @@ class ServerConnection:
         """The registration stood. Raises: LocalProtocolError where it could not."""
         if self.phase is not Phase.NEW:
             raise LocalProtocolError(f"a connection that is {self.phase.value} cannot register")
-        self.phase = Phase.REGISTERED
-        self._admitted = ADMITTED[Phase.REGISTERED]
+        self._enter(Phase.REGISTERED)
 
     def close(self) -> None:
         """The connection is over: what still waits is dropped."""
@@ -229,14 +269,13 @@ class ServerConnection:
         is_publish = isinstance(value, Publish)
         limit = self._bounds.payload_bytes_max if is_publish else self._bounds.status_bytes_max
         try:
-            encoded = compact(value.payload if isinstance(value, Publish) else value.status)
+            encoded = encode_compact(value.payload if isinstance(value, Publish) else value.status)
         except ValueError as error:
             return self._refuse_member(value, str(error))
-        size = len(bytes(encoded))
-        if size > limit:
-            return self._refuse_member(value, f"{size} bytes encoded, at most {limit} allowed")
+        if len(encoded) > limit:
+            return self._refuse_member(value, f"{len(encoded)} bytes encoded, at most {limit} allowed")
         self._bad_in_a_row = 0
-        return replace(value, payload=encoded) if is_publish else replace(value, status=encoded)
+        return replace(value, payload=Raw(encoded)) if is_publish else replace(value, status=Raw(encoded))
 
     def _refuse_member(self, value: Publish | ReportStatus, what: str) -> Refusal:
         member = "payload" if isinstance(value, Publish) else "status"
