@@ -554,7 +554,57 @@ def test_a_door_that_a_killed_guard_left_is_no_guard(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as old:
         old.bind(str(door))
     assert guard_door.connect(str(door)) is None
-    guard_door.listen(str(door)).close()
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        opened = guard_door.Door.open_for(theirs, str(door))
+        assert opened is not None
+        assert door.exists()
+        opened.close()
+    assert not door.exists()
+
+
+@pytest.mark.parametrize("is_open", [False, True], ids=["before its door is open", "with its door open"])
+def test_a_guard_that_comes_late_leaves_the_next_ones_door_alone(tmp_path: Path, is_open: bool) -> None:
+    """A launcher was killed as it began, and its guard goes on only when the next launcher has one with a child."""
+    door = tmp_path / "guard.sock"
+    adopt = Policy("adopt", str(door))
+    with guarded(tmp_path) as late, guarded(tmp_path) as guard:
+        if is_open:
+            late.ask(adopt, late.spec("a", "/no/program"))
+            late.next(SpawnFailed)
+        late.process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, late.process.pid, os.WSTOPPED)
+        late.ask(adopt)
+        late.link.close()
+        guard.ask(adopt, guard.spec("a", "sleep", "100000"))
+        guard.next(Spawned, "a")
+
+        late.process.send_signal(signal.SIGCONT)
+        assert late.wait() == 0
+        guard.link.close()
+        link = guard_door.connect(str(door))
+        assert link is not None
+        guard.begin(link)
+        assert [living.name for living in guard.hello.children] == ["a"]
+
+
+def test_a_guard_that_is_told_the_same_again_keeps_its_door(guard: Guarded) -> None:
+    """The launcher may be gone before the guard reads it, and then there would be no other."""
+    door = guard.folder / "guard.sock"
+    adopt = Policy("adopt", str(door))
+    guard.ask(adopt, guard.spec("a", "sleep", "100000"))
+    guard.next(Spawned, "a")
+    was = door.stat().st_ino
+    guard.process.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, guard.process.pid, os.WSTOPPED)
+    guard.ask(adopt)
+    guard.link.close()
+    guard.process.send_signal(signal.SIGCONT)
+    link = guard_door.connect(str(door))
+    assert link is not None
+    guard.begin(link)
+    assert [living.name for living in guard.hello.children] == ["a"]
+    assert door.stat().st_ino == was
 
 
 # --- storms

@@ -6,7 +6,6 @@ Sending never waits: what the launcher does not read stays here, and `is_full` s
 
 from __future__ import annotations
 
-import os
 import selectors
 import socket
 import sys
@@ -51,8 +50,7 @@ class Link:
         self._received = LineBuffer()
         self._unsent = bytearray()
         self._missed: list[Exited] = []
-        self._door: socket.socket | None = None
-        self._door_path = ""
+        self._door: guard_door.Door | None = None
 
     @property
     def is_up(self) -> bool:
@@ -101,16 +99,18 @@ class Link:
 
     def set_policy(self, policy: Policy) -> None:
         """Open the door, or close it. Whoever comes while there is a launcher waits before it."""
+        path = policy.socket_path if policy.on_launcher_death == "adopt" else None
+        if self._door is not None and self._door.path == path:  # it stays, whatever becomes of the launcher meanwhile
+            return
         self._close_door()
-        if policy.on_launcher_death != "adopt" or policy.socket_path is None:
+        if path is None:
             return
         try:
-            self._door = guard_door.listen(policy.socket_path)
+            self._door = guard_door.Door.open_for(self._sock, path)
         except OSError as error:
-            why = f"cannot listen at {policy.socket_path}, so children end with the launcher: {error.strerror}"
+            why = f"cannot listen at {path}, so children end with the launcher: {error.strerror}"
             self.report(Trouble(None, why))
-            return
-        self.adopts, self._door_path = True, policy.socket_path
+        self.adopts = self._door is not None
 
     def close(self) -> None:
         """Close all; the launcher sees the end of the connection."""
@@ -149,27 +149,22 @@ class Link:
         self._sock = None
         self._unsent.clear()
         if self._door is not None:
-            self._selector.register(self._door, selectors.EVENT_READ, self._open_door)
+            self._selector.register(self._door.sock, selectors.EVENT_READ, self._open_door)
 
     def _open_door(self) -> None:
         assert self._door is not None
         try:
-            sock, _ = self._door.accept()
+            sock, _ = self._door.sock.accept()
         except OSError:
             return  # it left again
         if guard_door.is_mine(sock):
-            self._selector.unregister(self._door)
+            self._selector.unregister(self._door.sock)
             self.begin(sock)
         else:
             sock.close()
 
     def _close_door(self) -> None:
         self.adopts = False
-        if self._door is None:
-            return
-        self._door.close()
-        self._door = None
-        try:
-            os.unlink(self._door_path)
-        except OSError:
-            pass  # somebody was tidy
+        if self._door is not None:
+            self._door.close()
+            self._door = None
