@@ -19,7 +19,7 @@ from msgspec import Raw, Struct
 from quarterdeck.schema.commands import AnyCommand
 from quarterdeck.schema.events import AnyEvent
 from quarterdeck.schema.replies import DIRECTIVE_NAMES, Directive, Registered, Reply
-from quarterdeck.schema.vocabulary import PROTOCOL, Vocabulary
+from quarterdeck.schema.vocabulary import PROTOCOL, Vocabulary, tag_of
 
 DEPTH_MAX: Final = 64
 _ID_MAX: Final = 2**53
@@ -35,6 +35,10 @@ _LONG_NUMBER: Final = b"0" * 19
 _AT = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<path>.*)`)?$", re.DOTALL)
 _MISSING = re.compile(r"^Object missing required field `(?P<member>.*)`$")
 _NAMED = re.compile(r"^`(?P<member>[^`]*)`: (?P<what>.*)$", re.DOTALL)
+
+_NO_SUCH_VALUE: Final = "Invalid enum value "
+_FOUND_MAX: Final = 64
+"""Characters of a value that is not allowed that are said back."""
 
 _encoder = msgspec.json.Encoder()
 _any_decoder = msgspec.json.Decoder()
@@ -146,7 +150,7 @@ class CommandDecoder:
 
     def __init__(self, vocabulary: Vocabulary = PROTOCOL) -> None:
         self._decoder: msgspec.json.Decoder[AnyCommand] = msgspec.json.Decoder(vocabulary.command_union)
-        self._names = vocabulary.command_names
+        self._vocabulary = vocabulary
 
     def decode(self, block: bytes) -> Sequence[AnyCommand | Malformed]:
         """The commands of one or more complete lines, in order; blank lines give nothing."""
@@ -198,13 +202,15 @@ class CommandDecoder:
         try:
             return self._decoder.decode(line)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            return self._malformed(_head_of(line), _say(str(error)))
+            return self._malformed(_head_of(line), str(error))
 
-    def _malformed(self, head: _Head, what: str) -> Malformed:
+    def _malformed(self, head: _Head, error: str) -> Malformed:
         cmd = _plain(head.cmd)
-        known = isinstance(cmd, str) and (cmd in self._names or cmd in DIRECTIVE_NAMES)
-        message = f"{cmd}: {what}" if known else what
-        return Malformed("invalid_command", message, cmd if known else None, _valid_id(head.id))
+        kind = next((each for each in self._vocabulary.commands if tag_of(each) == cmd), None)
+        is_known = kind is not None or (isinstance(cmd, str) and cmd in DIRECTIVE_NAMES)
+        what = _say(error, kind)
+        message = f"{cmd}: {what}" if is_known else what
+        return Malformed("invalid_command", message, cmd if is_known else None, _valid_id(head.id))
 
 
 class LauncherDecoder:
@@ -309,8 +315,10 @@ def _plain(raw: Raw) -> Any:
         return None
 
 
-def _say(error: str) -> str:
-    """msgspec's words, the member first: "`rect.left`: expected `int`, got `float`"."""
+def _say(error: str, kind: type[Struct] | None = None) -> str:
+    """msgspec's words, the member first: "`rect.left`: expected `int`, got `float`"; of a command of a kind that is
+    known with the values that are allowed, too.
+    """
     found = _AT.match(error)
     if found is None:
         return error
@@ -321,11 +329,21 @@ def _say(error: str) -> str:
         path, what = _join(path, missing["member"]), "missing"
     elif named:
         path, what = _join(path, named["member"]), named["what"]
+    elif what.startswith(_NO_SUCH_VALUE) and kind is not None:
+        what = _expected(kind, path, what.removeprefix(_NO_SUCH_VALUE))
     elif what == "Input data was truncated":
         what = "the JSON ends too early"
     else:
         what = what[:1].lower() + what[1:] if not what.startswith("JSON") else what
     return f"`{path}`: {what}" if path else what
+
+
+def _expected(kind: type[Struct], path: str, found: str) -> str:
+    from quarterdeck.wire.allowed import allowed
+
+    values = ", ".join(f"`{value}`" for value in allowed(kind, path))
+    cut = found if len(found) <= _FOUND_MAX else f"{found[:_FOUND_MAX]}…"
+    return f"expected one of {values}, got {cut}"
 
 
 def _join(path: str, member: str) -> str:
