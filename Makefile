@@ -64,7 +64,7 @@ format: $(READY)  ## Write the sources as `make check` wants them
 soak: $(READY)  ## Simulate worlds as long as you like (SECONDS=600)
 	$(PY) -m quarterdeck simulate --for $(or $(SECONDS),600) $(ARGS)
 
-fuzz: $(READY)  ## Fuzz wire and configuration (FUZZ_SECONDS=60 for each target; ARGS=deckfile for one)
+fuzz: $(READY)  ## Fuzz wire, configuration and journals (FUZZ_SECONDS=60 for each target; ARGS=deckfile for one)
 	@$(PY) -c 'import atheris' 2>/dev/null || $(PIP) install --quiet --editable '.[fuzz]' --no-build-isolation
 	$(PY) -m tests.fuzz.run --seconds $(or $(FUZZ_SECONDS),60) $(ARGS)
 

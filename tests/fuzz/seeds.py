@@ -8,6 +8,7 @@ import msgspec
 
 from quarterdeck.config import describe
 from quarterdeck.drivers import guard_wire
+from tests.fuzz import journals
 from tests.schema.samples import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,6 +34,39 @@ TOLD = [
     b'{"event":"lagged","from":1,"to":2,"version":2}',
 ]
 
+CHANGED_ROWS = [
+    b"",
+    b"runs.run_id 0 '1e9",
+    b"runs.head 0 1.2.3=>0.1.0",
+    b"runs.head 1 {}",
+    b"runs.began_ms 0 #9223372036854775807",
+    b"runs.first_step 1 #-5",
+    b"steps.step 3 #4000000000000000000",
+    b"steps.version 4 #-1\nsteps.at_ms 4 %1e300",
+    b"steps.input 2 =>x",
+    b'steps.input 4 "cmd":"publish"=>"cmd":"unheard_of"',
+    b"steps.input 5 \xff[[[[",
+    b'steps.events 1 "version":3=>"version":"3"',
+    b'steps.events 1 {"event":"of_the_future","version":3}\\n',
+    b'steps.events 12 "saga_id":1000000000000=>"saga_id":[1]',
+    b"checkpoints.state 0 101=>1e999",
+    b'checkpoints.state 1 "processes":=>"p":',
+    b"checkpoints.inputs 0 ~",
+    b"holes.last_version 0 #0\nholes.why 0 'a\tb",
+]
+CHANGED_BYTES = [
+    b"db 0 SQLite format 4",
+    b"db 16 \x00\x00",
+    b"db 18 \x09\x09",
+    b"cut db 100",
+    b"cut db 0",
+    b"cut wal 3000",
+    b"cut wal 100000\nwal 90000 x",
+    b"wal 0 7777",
+    b"wal 4152 \xff\xff\xff\xff",
+    b"wal 20000 XXXXXXXXXXXXXXXX",
+]
+
 
 def seeds(name: str) -> list[bytes]:
     """For a target."""
@@ -43,6 +77,12 @@ def seeds(name: str) -> list[bytes]:
     if name == "deckfile":
         page = (ROOT / "docs" / "processes.md").read_text("utf-8")
         return [block.partition("```")[0].encode() for block in page.split("```toml\n")[1:]]
+    if name == "journal_rows":
+        return [*CHANGED_ROWS, b"\n".join(b"%s 1 #1" % column.encode() for column in journals.COLUMNS)]
+    if name == "journal_bytes":
+        return CHANGED_BYTES
+    if name == "journal_import":
+        return list(journals.exported())
     if name == "settings":
         return [f"{row.key}={row.default}".encode() for row in describe()]
     if name == "variables":

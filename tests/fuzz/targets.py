@@ -24,6 +24,7 @@ from quarterdeck.drivers import guard_wire
 from quarterdeck.errors import ConfigError, RemoteProtocolError
 from quarterdeck.wire.codec import CommandDecoder, Malformed, encode_line
 from quarterdeck.wire.connection import Bounds, ClientConnection, Refusal, ServerConnection
+from tests.fuzz import journals
 
 BOUNDS = Bounds(line_bytes_max=300, bad_lines_in_a_row_max=5, payload_bytes_max=60, status_bytes_max=60)
 DECODER = CommandDecoder()
@@ -161,6 +162,25 @@ def guard(lines: bytes) -> None:
             assert isinstance(value, tuple)
 
 
+def journal_rows(lines: bytes) -> None:
+    """Whatever the rows of a journal hold, whoever reads it has something of it, or says in a line what is wrong."""
+    files = journals.with_rows_changed(lines)
+    journals.look(files)
+    journals.go_on(files)
+
+
+def journal_bytes(lines: bytes) -> None:
+    """Whatever the files of a journal hold, whoever reads it has something of it, or says in a line what is wrong."""
+    files = journals.with_bytes_changed(lines)
+    journals.look(files)
+    journals.go_on(files)
+
+
+def journal_import(lines: bytes) -> None:
+    """Lines are a journal, whose export they are again, or a fault that names the line; then nothing is made."""
+    journals.bring_in(lines)
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "wire_split": wire_split,
     "wire_command": wire_command,
@@ -170,6 +190,9 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "settings": settings,
     "variables": variables,
     "guard": guard,
+    "journal_rows": journal_rows,
+    "journal_bytes": journal_bytes,
+    "journal_import": journal_import,
 }
 
 CORPUS = Path(__file__).with_name("corpus")

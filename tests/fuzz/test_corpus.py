@@ -23,10 +23,24 @@ def test_what_a_fuzzer_begins_with(name: str) -> None:
         TARGETS[name](line)
 
 
-@pytest.mark.parametrize("name", TARGETS)
+QUICK = [name for name in TARGETS if not name.startswith("journal_")]
+
+
+@pytest.mark.parametrize("name", QUICK)
 @settings(max_examples=50)
 @given(data=st.data())
 def test_pieces_put_together(name: str, data: st.DataObject) -> None:
+    put_together(name, data)
+
+
+@pytest.mark.parametrize("name", [name for name in TARGETS if name not in QUICK])
+@settings(max_examples=8)
+@given(data=st.data())
+def test_pieces_put_together_for_those_who_read_whole_files(name: str, data: st.DataObject) -> None:
+    put_together(name, data)
+
+
+def put_together(name: str, data: st.DataObject) -> None:
     known = st.sampled_from([*seeds(name), *kept(name)])
     parts = st.one_of(known, st.binary(max_size=20), known.map(lambda line: line[: len(line) // 2]))
     TARGETS[name](b"".join(data.draw(st.lists(parts, max_size=4))))

@@ -507,6 +507,24 @@ def test_bytes_changed_anywhere_are_found_or_harm_nothing(path: Path, tmp_path: 
     assert found > 20
 
 
+@pytest.mark.parametrize("is_there", [True, False], ids=["empty", "gone"])
+def test_the_log_of_a_database_that_is_gone_is_set_aside(path: Path, tmp_path: Path, is_there: bool) -> None:
+    """SQLite would delete it, and with it all that was not moved yet."""
+    journal = begun(path)
+    fill(journal, 100)
+    left = copied(path, tmp_path / "left")
+    journal.close()
+    left.unlink()
+    if is_there:
+        left.touch()
+    was = wal_of(left).read_bytes()
+    journal = opened(left)
+    assert journal.reader.runs() == []
+    journal.close()
+    assert (tmp_path / "left.damaged-now-wal").read_bytes() == was
+    assert (tmp_path / "left.damaged-now").exists() == is_there
+
+
 def use(path: Path, written: dict[tuple[int, int], Kept]) -> bool:
     """Open a changed journal, read all that it has, and go on with it; whether the change was noticed."""
     noticed = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -220,8 +221,11 @@ def test_a_reader_changes_nothing(path: Path) -> None:
         "version = NULL",
         "version = 'x'",
         "version = 7.5",
+        "version = -1",
+        "version = 9007199254740992",
         "at_ms = at_ms - 1",
         "at_ms = x'00'",
+        "at_ms = 253402300800000",
         "chain = chain + 1",
         "chain = 'x'",
         "input = x'00'",
@@ -283,7 +287,17 @@ def test_another_head_is_told_with_the_first_step(path: Path) -> None:
     reader.close()
 
 
-@pytest.mark.parametrize("set_", ["head = 'text'", "run_id = x'00'", "began_ms = 'x'", "first_step = 1.5"])
+@pytest.mark.parametrize(
+    "set_",
+    [
+        "head = 'text'",
+        "run_id = x'00'",
+        "began_ms = 'x'",
+        "began_ms = 253402300800000",
+        "first_step = 1.5",
+        "first_step = -9223372036854775808",
+    ],
+)
 def test_a_changed_run_is_told(path: Path, set_: str) -> None:
     filled(path, 10).close()
     change(path, f"UPDATE runs SET {set_}")
@@ -310,6 +324,29 @@ def test_a_changed_state_is_told(path: Path) -> None:
     with pytest.raises(JournalDamaged, match="hole after step 10 is not what was written"):
         reader.holes(run)
     reader.close()
+
+
+def test_a_step_with_a_number_that_none_can_have_is_told(path: Path) -> None:
+    filled(path, 10).close()
+    change(path, "UPDATE steps SET step = 9223372036854775807 WHERE step = 10")
+    reader = JournalReader(path)
+    with pytest.raises(JournalDamaged, match="9223372036854775807 stands where a number was written"):
+        reader.runs()
+    reader.close()
+
+
+@pytest.mark.parametrize("size", [0, 1, 511])
+def test_the_log_of_a_database_that_was_cut_to_nothing_is_left_as_it_is(path: Path, tmp_path: Path, size: int) -> None:
+    """SQLite deletes it, whoever opens the database."""
+    journal = begun(path)
+    fill(journal, 100)
+    left = copied(path, tmp_path / "left")
+    journal.close()
+    os.truncate(left, size)
+    was = wal_of(left).read_bytes()
+    with pytest.raises(JournalDamaged, match="it is empty or gone, and its write-ahead log left-wal is left"):
+        JournalReader(left)
+    assert wal_of(left).read_bytes() == was
 
 
 def test_a_flipped_page_is_told(path: Path) -> None:

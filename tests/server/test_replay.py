@@ -359,6 +359,26 @@ def test_an_input_that_no_version_knows_is_told_with_its_place(path: Path) -> No
     assert "step 2: not an input that this version knows" in damage
 
 
+@pytest.mark.parametrize("version", [__version__, "0.0.9"], ids=["of this version", "of another"])
+@pytest.mark.parametrize("told", [b"x\n", b"\xff\n", b"[" * 5_000 + b"\n"], ids=["no JSON", "no UTF-8", "too deep"])
+def test_an_event_that_is_none_is_told_with_its_place(path: Path, version: str, told: bytes) -> None:
+    tape = Tape(path, version=version)
+    tape.feed(window("a"), told=told)
+    damage = only(tape.close()).damage
+    assert damage is not None
+    assert damage.startswith(f"{path}: step 2: not an event: ")
+
+
+def test_a_state_that_is_no_state_at_all_is_told_with_its_place(path: Path) -> None:
+    tape = Tape(path)
+    tape.checkpoint(whole=True)
+    state = b"[" * 5_000
+    change(tape.close(), "UPDATE checkpoints SET state = ?, hash = ?", state, hashlib.sha256(state).hexdigest())
+    damage = only(path).damage
+    assert damage is not None
+    assert damage.startswith(f"{path}: the state after step 1 is none that this version knows: ")
+
+
 def test_a_state_that_no_version_knows_is_told_with_its_place(path: Path) -> None:
     tape = Tape(path)
     tape.lose(window("a"))

@@ -18,7 +18,7 @@ from zlib import crc32
 from quarterdeck.errors import JournalDamaged, JournalError, JournalUnavailable
 from quarterdeck.log import private, tables
 from quarterdeck.log.reader import BUSY_MS, JournalReader, Run, chained, ours, told
-from quarterdeck.log.wal import WAL_BYTES, Tail, WalMover, wal_path
+from quarterdeck.log.wal import WAL_BYTES, Tail, WalMover, check_log, wal_path
 
 log = logging.getLogger("quarterdeck.log")
 
@@ -141,6 +141,7 @@ class Journal:
     ) -> Journal:
         synchronous = sync.upper()
         private.check(path)
+        check_log(path)
         tail = Tail(path)
         private.make(path)
         with told(path):

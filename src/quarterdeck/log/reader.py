@@ -17,12 +17,17 @@ from zlib import crc32
 
 from quarterdeck.errors import JournalDamaged, JournalError, JournalUnavailable
 from quarterdeck.log import tables
-from quarterdeck.log.wal import wal_path
+from quarterdeck.log.wal import check_log, wal_path
 
 ROWS_AT_ONCE: Final = 512
 BYTES_AT_ONCE: Final = 1 << 20
 BUSY_MS: Final = 250
 """How long a reader or a commit waits for another process that holds the file."""
+
+NUMBER_MAX: Final = 2**53 - 1
+"""The largest number of all that are written."""
+AT_MS_MAX: Final = 253_402_214_399_999
+"""Unix milliseconds of the last day but one that has a date, wherever on earth it is read."""
 
 # What the columns hold. SQLite takes any type from a file that was changed, so each row is looked at.
 _RUN: Final = (int, str, int, bytes, int)
@@ -99,6 +104,11 @@ class JournalReader:
         if self._own:
             self._connection.close()
 
+    def named(self, error: JournalDamaged) -> JournalDamaged:
+        """What is wrong with something that was read here, with the file's name in front."""
+        text = str(error)
+        return error if text.startswith(str(self.path)) else JournalDamaged(f"{self.path}: {text}")
+
     def runs(self) -> list[Run]:
         """Every run that the journal has anything of, the oldest first.
 
@@ -109,7 +119,7 @@ class JournalReader:
                 "SELECT run, run_id, began_ms, head, first_step FROM runs ORDER BY run"
             ).fetchall()
             for row in rows:
-                self._hold_to(row, _RUN, "run")
+                self._hold_to(row, _RUN, "run", row[2])
             if not rows:
                 return []
             newest = self._one("SELECT max(step) FROM steps") or 0
@@ -158,7 +168,7 @@ class JournalReader:
             rows: list[StepRow] = []
             size = 0
             for row in found:
-                self._hold_to(row, _STEP, "step")
+                self._hold_to(row, _STEP, "step", row[2])
                 rows.append(StepRow._make(row))
                 size += len(row[4]) + len(row[5])
                 if size > bytes_max:
@@ -220,7 +230,7 @@ class JournalReader:
                 (run.run,),
             ).fetchall()
         for row in rows:
-            self._hold_to(row, _HOLE, "hole after step")
+            self._hold_to(row, _HOLE, "hole after step", row[4])
         return [Hole._make(row) for row in rows]
 
     def _chain_before(self, run: Run, step: int) -> int | None:
@@ -248,13 +258,14 @@ class JournalReader:
         row = self._connection.execute(query, values).fetchone()
         if row is None or row[0] is None:
             return None
-        if type(row[0]) is not int:
+        if type(row[0]) is not int or not 0 <= row[0] <= NUMBER_MAX:
             raise JournalDamaged(f"{self.path}: {row[0]!r:.50} stands where a number was written")
         return row[0]
 
-    def _hold_to(self, row: Sequence[Any], types: tuple[type, ...], what: str) -> None:
-        """Raises: JournalDamaged where a row holds what was never written into it."""
-        if tuple(map(type, row)) != types:
+    def _hold_to(self, row: Sequence[Any], types: tuple[type, ...], what: str, at_ms: Any = 0) -> None:
+        """Raises: JournalDamaged where a row holds what was never written into it, a time without a date included."""
+        is_sound = tuple(map(type, row)) == types and at_ms <= AT_MS_MAX
+        if not is_sound or not all(0 <= each <= NUMBER_MAX for each in row if type(each) is int):
             raise JournalDamaged(f"{self.path}: {what} {row[0]!r:.50} is not what was written")
 
     def _missing(self, step: int) -> JournalError:
@@ -312,6 +323,7 @@ def _open(path: Path) -> sqlite3.Connection:
         raise JournalUnavailable(f"{path}: there is no journal")
     if not path.is_file():  # a pipe would be waited for without end
         raise JournalUnavailable(f"{path}: it is not a regular file")
+    check_log(path)
     try:
         return _connected(path, "mode=ro")
     except JournalUnavailable:

@@ -19,6 +19,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Final
 
+from quarterdeck.errors import JournalDamaged
 from quarterdeck.log import private
 
 log = logging.getLogger("quarterdeck.log")
@@ -32,6 +33,7 @@ HOLD_S: Final = 0.05
 _HEADER: Final = struct.Struct(">8I")
 _FRAME: Final = struct.Struct(">4I")
 _FRAME_HEADER_BYTES: Final = 24
+_PAGE_BYTES_MIN: Final = 512
 _MAGIC: Final = 0x377F0682  # the last bit says whether checksums are of big-endian words
 
 
@@ -175,6 +177,22 @@ def _checksum(words: bytes, magic: int) -> tuple[int, int]:
         first = (first + numbers[place] + second) & 0xFFFFFFFF
         second = (second + numbers[place + 1] + first) & 0xFFFFFFFF
     return first, second
+
+
+def check_log(path: Path) -> None:
+    """Look at a database before SQLite does, which deletes the log of one without a page, whoever opens it.
+
+    Raises: JournalDamaged where there is a log, and nothing that it belongs to.
+    """
+    if _size(path) < _PAGE_BYTES_MIN and _size(wal_path(path)):
+        raise JournalDamaged(f"{path}: it is empty or gone, and its write-ahead log {wal_path(path).name} is left")
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # none, or SQLite is about to say why it cannot be read
+        return 0
 
 
 def wal_path(path: Path) -> Path:

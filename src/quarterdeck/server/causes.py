@@ -99,6 +99,9 @@ class _Seen:
             self.events: list[Members] = [decode_as(line, dict[str, Any]) for line in row.lines]
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise JournalDamaged(f"step {row.step} is none that this version knows: {error}") from error
+        for version, event in enumerate(self.events, start=row.version - len(self.events) + 1):
+            if event.get("version") != version or not isinstance(event.get("event"), str):
+                raise JournalDamaged(f"step {row.step}: event {version} is not what was written")
         self.ctx = read.ctx
         self.members = read.input
         self.name = str(self.input.get("cmd", self.input.get("type", "?")))
@@ -187,7 +190,7 @@ def _behind_tick(seen: _Seen, event: Members) -> Sought | Origin:
         return Sought("it got no answer that it could go on with since", told=("*",), subjects=_some(saga_id))
     if event.get("event") == _name(e.HostUnresponsive):
         alive = _names(e.ProcessSpawned, e.HostResponsive)
-        return Sought("it has not answered its probes; it was last told alive by", told=alive, pid=event["pid"])
+        return Sought("it has not answered its probes; it was last told alive by", told=alive, pid=event.get("pid"))
     kind = event.get("kind") if event.get("event") == _name(e.HwndDriftDetected) else None
     label, hwnd = event.get("label"), event.get("hwnd")
     if kind == "orphan_destroy":
@@ -215,13 +218,13 @@ def _commander(seen: _Seen, event: Members) -> int | None:
 def _behind_close(seen: _Seen, label: str | None) -> Sought | Origin:
     """What let a window close when a deadline passed: its handle had died, or its host had vanished."""
     for event in seen.events:
-        if event.get("kind") == "orphan_destroy" and label in (None, event["label"]):
+        if event.get("kind") == "orphan_destroy" and label in (None, event.get("label")):
             return _behind_tick(seen, event)
-    closed = [event["label"] for event in seen.events if event["event"] == _name(e.WindowClosed)]
+    closed = [event.get("label") for event in seen.events if event["event"] == _name(e.WindowClosed)]
     labels = closed if label is None or label not in closed else [label]
     if not labels:
         return Sought("the newest step about the same before", ("*",), ("*",), _some(label))
-    return Sought("nobody opened it anew since", told=_names(e.WindowsOrphaned), subjects=tuple(labels))
+    return Sought("nobody opened it anew since", told=_names(e.WindowsOrphaned), subjects=_some(*labels))
 
 
 def _behind_goodbye(seen: _Seen, event: Members) -> Sought | Origin:
@@ -280,8 +283,9 @@ BEHIND: Final[Mapping[str, Rule]] = {
 """By the input's name: what stands behind it. A command that is not here is where a chain begins."""
 
 
-def _some(*subjects: str | int | None) -> tuple[str | int, ...]:
-    return tuple(subject for subject in subjects if subject is not None)
+def _some(*subjects: Any) -> tuple[str | int, ...]:
+    """What can be a subject: an application's own event may mean anything by a member's name."""
+    return tuple(subject for subject in subjects if isinstance(subject, str | int))
 
 
 # --- looking for it
@@ -321,6 +325,7 @@ def _is_about(members: Members, sought: Sought) -> bool:
         return False
     if not sought.subjects:
         return True
-    about = {members.get(name) for name in ("label", "label_hint", "hwnd", "saga_id", "name")}
-    about.update(members.get("labels") or ())
-    return not about.isdisjoint(sought.subjects)
+    labels = members.get("labels")
+    about = [members.get(name) for name in ("label", "label_hint", "hwnd", "saga_id", "name")]
+    about += labels if isinstance(labels, list) else []
+    return not set(_some(*about)).isdisjoint(sought.subjects)

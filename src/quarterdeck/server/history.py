@@ -22,7 +22,7 @@ from quarterdeck.core.checkpoint import Checkpoint, thaw
 from quarterdeck.core.mirror import Mirror
 from quarterdeck.core.snapshot import snapshot
 from quarterdeck.core.state import State
-from quarterdeck.errors import ConfigError, JournalDamaged, JournalUnavailable
+from quarterdeck.errors import ConfigError, JournalDamaged, JournalUnavailable, RemoteProtocolError
 from quarterdeck.log.reader import CheckpointRow, Hole, JournalReader, Run, StepRow
 from quarterdeck.schema.events import AnyEvent
 from quarterdeck.schema.replies import Directive, Reply, Snapshot
@@ -58,7 +58,7 @@ class RunRecord(Struct, frozen=True):
 
 
 class History:
-    """Reads one journal. A context manager: it lets the file go."""
+    """Reads one journal. A context manager: it lets the file go, and names it in what was found to be damaged."""
 
     def __init__(self, path: Path, slices: Sequence[type[Slice[Any]]] = ()) -> None:
         """`slices` are those at hand. Raises: JournalUnavailable where there is none, or it cannot be opened;
@@ -78,8 +78,10 @@ class History:
     def __enter__(self) -> History:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self.reader.close()
+        if isinstance(error, JournalDamaged) and (named := self.reader.named(error)) is not error:
+            raise named from error
 
     # --- runs
 
@@ -182,7 +184,7 @@ class History:
                 if isinstance(event, Unknown):
                     mirror.pass_over(event.version or 0)
                 else:
-                    mirror.apply(event)
+                    _fold(mirror, event)
         return _plain(mirror.snapshot())
 
     def _base(self, record: RunRecord, step: int, version: int) -> tuple[Snapshot, int]:
@@ -197,7 +199,7 @@ class History:
             raise self._unknown(record, version)
         loaded, _ = self._loaded(run)
         if found is not None:
-            return snapshot(_thawed(found, loaded), run.run_id), found.step
+            return _thawed(found, loaded, run.run_id), found.step
         return snapshot(State(head_of(run).rules, loaded=loaded), run.run_id), run.first_step - 1
 
     def lacking(self, record: RunRecord) -> tuple[str, ...]:
@@ -229,7 +231,7 @@ class History:
         try:
             event = self._decoded(line)
         except ValueError as error:
-            raise JournalDamaged(f"{self.path}: not an event: {error}: {line[:200]!r}") from error
+            raise JournalDamaged(f"{self.path}: not an event: {error}: {bytes(line)[:200]!r}") from error
         return event  # type: ignore[return-value]  # replies and directives are not journalled
 
     def _decoded(self, line: bytes) -> AnyEvent | Reply | Directive | Unknown:
@@ -283,6 +285,14 @@ def utc(at_ms: int) -> str:
     return f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}.{ms:03d}Z"
 
 
+def _fold(mirror: Mirror, event: AnyEvent) -> None:
+    """Fold an event in. Raises: JournalDamaged where it tells of what was never there, or others are missing."""
+    try:
+        mirror.apply(event)
+    except (RemoteProtocolError, LookupError) as error:
+        raise JournalDamaged(f"event {event.version} does not fit those before it: {error}") from error
+
+
 def _plain(view: Snapshot) -> Snapshot:
     """With every status as a plain value: a state kept has it as JSON, an event folded in as a value."""
     rows = [
@@ -304,11 +314,11 @@ def _lies_between(holes: list[Hole], after: int, to: int) -> bool:
     return any(hole.last_version > after and hole.first_version <= to for hole in holes)
 
 
-def _thawed(row: CheckpointRow, loaded: Loaded) -> State:
+def _thawed(row: CheckpointRow, loaded: Loaded, run_id: str) -> Snapshot:
     """The state that was kept, of slices those that are at hand."""
     try:
         kept: Checkpoint = decode_as(row.state or b"", Checkpoint)
         held = tuple([each for each in kept.slices if each.name in loaded.slices])
-        return thaw(msgspec.structs.replace(kept, slices=held), loaded=loaded)
+        return snapshot(thaw(msgspec.structs.replace(kept, slices=held), loaded=loaded), run_id)
     except (msgspec.MsgspecError, UnicodeDecodeError, KeyError) as error:
         raise JournalDamaged(f"the state after step {row.step} is none that this version knows: {error}") from error

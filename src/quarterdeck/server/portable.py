@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from quarterdeck.errors import JournalDamaged
-from quarterdeck.log.reader import CheckpointRow, Hole, JournalReader, Run, StepRow
+from quarterdeck.log.reader import AT_MS_MAX, CheckpointRow, Hole, JournalReader, Run, StepRow
 from quarterdeck.log.replica import Replica
 from quarterdeck.server.runs import chosen, head_of
 from quarterdeck.wire.codec import decode_as, encode_line
@@ -29,6 +29,8 @@ LINE_BYTES_MAX: Final = 1 << 28
 
 Number = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 """What a column holds."""
+Moment = Annotated[int, Meta(ge=0, le=AT_MS_MAX)]
+"""Unix milliseconds."""
 
 
 class JournalLine(Struct, frozen=True, tag="journal", tag_field="row"):
@@ -42,7 +44,7 @@ class RunLine(Struct, frozen=True, tag="run", tag_field="row"):
 
     run_id: str
     first_step: Number
-    began_ms: Number
+    began_ms: Moment
     head: Raw
 
 
@@ -51,7 +53,7 @@ class StepLine(Struct, frozen=True, tag="step", tag_field="row"):
 
     step: Number
     version: Number
-    at_ms: Number
+    at_ms: Moment
     chain: Number
     input: Raw
     events: list[Raw]
@@ -74,7 +76,7 @@ class HoleLine(Struct, frozen=True, tag="hole", tag_field="row"):
     first_version: Number
     last_version: Number
     inputs: Number
-    at_ms: Number
+    at_ms: Moment
     why: str
 
 
@@ -101,6 +103,8 @@ def export_journal(path: Path, write: Callable[[bytes], object], run: str | None
         end = EndLine(len(runs), steps)
         write(encode_line(end))
         return end
+    except JournalDamaged as error:
+        raise reader.named(error) from error
     finally:
         reader.close()
 

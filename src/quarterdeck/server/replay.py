@@ -178,7 +178,7 @@ class _Replay:
         except _Differs as end:
             difference = end.difference
         except JournalDamaged as error:
-            damage = str(error)
+            damage = str(self._reader.named(error))
         return Replayed(
             self._run.run_id,
             self._run.began_ms,
@@ -201,8 +201,7 @@ class _Replay:
         self._compared = "bytes" if head.launcher_version == self._this_version else "members"
         absent = lacking(head, self._sagas)
         if absent:
-            what = f"run {run.run_id} had sagas that are not at hand: {', '.join(absent)}"
-            raise JournalDamaged(f"{self._reader.path}: {what}")
+            raise JournalDamaged(f"run {run.run_id} had sagas that are not at hand: {', '.join(absent)}")
         self._loaded, self._lacking = loaded_for(head, self._slices)
         if self._lacking:
             return
@@ -237,7 +236,7 @@ class _Replay:
         try:
             value, ctx, fault = decode(row.input, self._loaded.vocabulary)
         except JournalDamaged as error:
-            raise JournalDamaged(f"{self._reader.path}: step {row.step}: {error}") from error
+            raise JournalDamaged(f"step {row.step}: {error}") from error
         step, lines = take_step(state, value, ctx)
         found = fault_of(step)
         if (found is None) != (fault is None) and (found is not None or self._compared == "bytes"):
@@ -255,7 +254,11 @@ class _Replay:
             return
         sides = zip_longest(row.events.splitlines(), replayed.splitlines(), fillvalue=b"null")
         for place, (ours, theirs) in enumerate(sides, start=1):
-            if ours != theirs and not (self._compared == "members" and _has_members(theirs, ours)):
+            try:
+                is_equal = ours == theirs or _has_members(theirs, ours)
+            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                raise JournalDamaged(f"step {row.step}: not an event: {error}: {ours[:200]!r}") from error
+            if not is_equal or (ours != theirs and self._compared == "bytes"):
                 raise self._differs("event", row.step, self._version + place, ours, theirs)
 
     # --- checkpoints and holes between steps
@@ -283,8 +286,9 @@ class _Replay:
         return mark
 
     def _misplaced(self, mark: Hole | CheckpointRow) -> JournalDamaged:
-        what = f"a hole or checkpoint is after step {mark.step}, which run {self._run.run_id} does not have"
-        return JournalDamaged(f"{self._reader.path}: {what}")
+        return JournalDamaged(
+            f"a hole or checkpoint is after step {mark.step}, which run {self._run.run_id} does not have"
+        )
 
     def _last_step_now(self) -> int:
         """The last step that the run has by now: a running launcher adds some, and checkpoints after them."""
@@ -305,9 +309,8 @@ class _Replay:
         """Go on from a state that was kept."""
         try:
             self._state = thaw(decode_as(state, Checkpoint), self._sagas, self._loaded)
-        except (msgspec.MsgspecError, KeyError) as error:
-            what = f"the state after step {row.step} is none that this version knows: {error}"
-            raise JournalDamaged(f"{self._reader.path}: {what}") from error
+        except (msgspec.MsgspecError, UnicodeDecodeError, KeyError) as error:
+            raise _unknown_state(row, error) from error
         gap = self._gaps[-1]
         gone = row.inputs - gap.inputs_passed if gap.inputs_gone is None else gap.inputs_gone
         self._gaps[-1] = msgspec.structs.replace(gap, last_version=row.version, inputs_gone=gone)
@@ -326,10 +329,16 @@ class _Replay:
         replayed = encode_value(freeze(state))
         found = hashlib.sha256(replayed).hexdigest()
         if found != row.hash:
-            members = () if row.state is None else tuple(_differing(row.state, replayed))
+            members = () if row.state is None else tuple(self._members(row, row.state, replayed))
             sides = encode_value(row.hash), encode_value(found)
             raise self._differs("hash", row.step, row.version, *sides, members)
         self.hashes += 1
+
+    def _members(self, row: CheckpointRow, state: bytes, replayed: bytes) -> list[Member]:
+        try:
+            return list(_differing(state, replayed))
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise _unknown_state(row, error) from error
 
     def _differs(
         self,
@@ -341,6 +350,10 @@ class _Replay:
         members: tuple[Member, ...] = (),
     ) -> _Differs:
         return _Differs(Difference(what, step, version, Raw(self._input), Raw(recorded), Raw(replayed), members))
+
+
+def _unknown_state(row: CheckpointRow, error: Exception) -> JournalDamaged:
+    return JournalDamaged(f"the state after step {row.step} is none that this version knows: {error}")
 
 
 def _has_members(replayed: bytes, recorded: bytes) -> bool:

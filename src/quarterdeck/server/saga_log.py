@@ -96,7 +96,7 @@ class _RunLog:
         for each in waiting:
             self._commanded(each, row.at_ms)
         for directive in asked.directed:
-            self._add(directive.get("saga_id", -1), row.at_ms, "asked", str(directive.get("cmd")))
+            self._add(_id_of(directive.get("saga_id")), row.at_ms, "asked", str(directive.get("cmd")))
 
     def _commanded(self, each: CommandedRow, at_ms: int) -> None:
         name = str(each.command.get("cmd"))
@@ -111,16 +111,15 @@ class _RunLog:
 
     def _told(self, line: _Line, at_ms: int, whose: Iterable[int]) -> None:
         """An event: of the saga whose id it bears, and of those `whose` commands made it happen."""
-        if line.event == BEGUN and line.saga_id is not None:
-            self._found[line.saga_id] = _Saga(line.name or "", at_ms)
-            self._add(line.saga_id, at_ms, "begun", line.event)
-            return
-        saga_id = line.saga_id if type(line.saga_id) is int else -1
-        if line.event == UNDOES:
-            self._add(saga_id, at_ms, "undoes", line.reason or "")
+        saga_id = _id_of(line.saga_id)
+        if line.event == BEGUN:
+            self._found[saga_id] = _Saga(str(line.name), at_ms)
+            self._add(saga_id, at_ms, "begun", line.event)
+        elif line.event == UNDOES:
+            self._add(saga_id, at_ms, "undoes", str(line.reason))
         elif line.event in ENDED:
             self._add(saga_id, at_ms, "ended", line.event)
-            self._end(saga_id, at_ms, line.reason or "completed")
+            self._end(saga_id, at_ms, "completed" if line.reason is None else str(line.reason))
         else:
             for each in dict.fromkeys((saga_id, *whose)):
                 self._add(each, at_ms, "observed", line.event)
@@ -156,6 +155,11 @@ class _Saga:
             self.steps.append(SagaStep(at_ms - self.began_ms, kind, what))
         else:
             self.left_out += 1
+
+
+def _id_of(value: Any) -> int:
+    """A saga's id; one that no saga has where it is none."""
+    return value if type(value) is int else -1
 
 
 def _decoded(line: bytes) -> _Line:

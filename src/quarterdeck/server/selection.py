@@ -13,6 +13,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec import Struct
 
+from quarterdeck.errors import JournalDamaged
 from quarterdeck.log.reader import Hole, StepRow
 from quarterdeck.schema.patterns import matches
 from quarterdeck.schema.replies import Lagged
@@ -156,13 +157,20 @@ def _of_kinds(kinds: tuple[str, ...]) -> Filter:
     known: dict[str, bool] = {}
 
     def fits(line: bytes) -> bool:
-        name = event_name(line)
+        name = _name_of(line)
         is_wanted = known.get(name)
         if is_wanted is None:
             is_wanted = known[name] = any(matches(kind, name) for kind in kinds)
         return is_wanted
 
     return lambda row, lines: [line for line in lines if fits(line)]
+
+
+def _name_of(line: bytes) -> str:
+    try:
+        return event_name(line)
+    except ValueError as error:
+        raise JournalDamaged(f"not an event: {line[:200]!r}") from error
 
 
 def _of_pid(history: History, pid: int) -> Filter:

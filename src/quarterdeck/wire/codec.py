@@ -83,7 +83,10 @@ def encode_value(value: object) -> bytes:
 
 def decode_as(encoded: bytes, types: Any) -> Any:
     """A plain value's JSON as the type or union given. Raises: msgspec.MsgspecError, UnicodeDecodeError."""
-    return _decoder_of(types).decode(encoded)
+    try:
+        return _decoder_of(types).decode(encoded)
+    except RecursionError as error:
+        raise msgspec.DecodeError("it nests too deep") from error
 
 
 @lru_cache(maxsize=1024)

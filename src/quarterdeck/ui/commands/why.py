@@ -101,7 +101,7 @@ def _show(screen: Screen, history: History, link: Link) -> None:
 def _rows(history: History, link: Link) -> Iterator[tuple[str, str]]:
     from quarterdeck.ui import sentences
 
-    yield "at", f"{moments.date_and_time(moments.written(link.at))}, step {link.step}"
+    yield "at", f"{_time(link.at)}, step {link.step}"
     yield "input", _input(link)
     if link.pid is not None:
         yield "from", _sender(link)
@@ -126,5 +126,13 @@ def _sender(link: Link) -> str:
     if link.sender is None:
         return f"pid {link.pid}{connection}{by_witness}"
     name = f" {link.sender.name}" if link.sender.name is not None else ""
-    since = moments.date_and_time(moments.written(link.sender.spawned_at))
+    since = _time(link.sender.spawned_at)
     return f"pid {link.pid} ({link.sender.kind}{name}), registered {since}{connection}{by_witness}"
+
+
+def _time(at: str) -> str:
+    """A time as people read it; as it was written, where it is none."""
+    try:
+        return moments.date_and_time(moments.written(at))
+    except (ValueError, OverflowError, OSError):
+        return at
