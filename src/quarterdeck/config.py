@@ -1,13 +1,12 @@
 """Config and Limits: every setting and every limit with its default, frozen, read once and passed down.
 
 A setting is given as `KEY=VALUE` (`serve --set`); a limit's key is `limits.NAME`, and the `limits.` may be left out.
-`describe` gives the table that the documentation prints. Sizes are bytes, times seconds.
+`describe` gives the table that the documentation prints. Sizes are bytes, times seconds. Annotations are types and no
+text, as in the schema.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Self, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta, Struct, structs
@@ -149,7 +148,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
             raise ConfigError("on_hang=restart needs a witness: only the window system can confirm that a host hangs")
 
     @classmethod
-    def from_settings(cls, settings: Iterable[str], base: Config | None = None) -> Config:
+    def from_settings(cls, settings: Iterable[str], base: Self | None = None) -> Self:
         """A configuration from `KEY=VALUE` texts over another one (none: the defaults); the last one of a key counts.
 
         Raises: ConfigError naming the key and what was expected.

@@ -7,10 +7,13 @@ for a while), what lies before that is not reached from here any more once the r
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from quarterdeck.errors import JournalError
-from quarterdeck.log.journal import Journal
 from quarterdeck.log.ring import Ring
+
+if TYPE_CHECKING:
+    from quarterdeck.log.journal import Journal
 
 EVENTS_AT_ONCE = 4096
 

@@ -5,8 +5,6 @@ are not known are ignored. What one member alone can be wrong about is checked h
 command and whether the state allows it is the reducer's.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Any, ClassVar, Final, Literal, get_args
 
 from msgspec import Meta, Struct

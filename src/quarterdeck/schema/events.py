@@ -4,8 +4,6 @@ Rules: the tag is `event`; every one has `version`, its number in the run; a mem
 left out.
 """
 
-from __future__ import annotations
-
 from typing import Any, Final, get_args
 
 from msgspec import Struct, field

@@ -6,8 +6,6 @@ version of its own; `id` is left out where the command had none. A directive is 
 `"kind":"command"`.
 """
 
-from __future__ import annotations
-
 from typing import Final, Literal, get_args
 
 from msgspec import Raw, Struct, field

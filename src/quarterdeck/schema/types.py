@@ -5,8 +5,6 @@ otherwise. msgspec's own bounds end at int64, so a u64 member is bounded below h
 `__post_init__`.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Final, Literal
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
