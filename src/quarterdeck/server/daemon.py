@@ -14,7 +14,6 @@ import sys
 import threading
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
@@ -41,6 +40,8 @@ from quarterdeck.transport.folders import prepare_folder
 from quarterdeck.version import __version__
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from quarterdeck.core.saga import Saga
     from quarterdeck.core.state import Rules
     from quarterdeck.deckfile import DeckFile
@@ -73,7 +74,7 @@ class Listening(Struct, frozen=True):
 def run(
     config: Config,
     *,
-    data_dir: Path | None,
+    data_dir: str | os.PathLike[str] | None,
     endpoint: str | None,
     announce: Callable[[Listening], None],
     reads: Callable[[], DeckFile] | None = None,
@@ -92,7 +93,7 @@ def run(
     deck = reads() if reads is not None else None
     loaded = _loaded(config, deck, slices)
     own = _own_sagas(deck, sagas, loaded)
-    folder = data_dir or default_data_dir()
+    folder = os.fspath(default_data_dir() if data_dir is None else data_dir) or os.curdir
     address = endpoint or address_of(folder, os.environ)
     notify = NotifySocket.take(os.environ, os.getpid())
     passed = the_only(take_passed(os.environ, os.getpid()), address)
@@ -160,7 +161,7 @@ class Daemon:
         config: Config,
         listener: Listener,
         announce: Callable[[Listening], None],
-        folder: Path,
+        folder: str,
         sagas: Mapping[str, type[Saga]] = NO_SAGAS,
         loaded: Loaded = NONE,
     ) -> None:
@@ -181,9 +182,13 @@ class Daemon:
 
     def supervise(self, deck: DeckFile, reads: Callable[[], DeckFile], open_files: int | None) -> None:
         """Run the configured children, too."""
+        from pathlib import Path
+
         from quarterdeck.server.supervisor import Supervisor
 
-        self._supervisor = Supervisor(deck, self._folder, self._listener.address, reads=reads, open_files=open_files)
+        self._supervisor = Supervisor(
+            deck, Path(self._folder), self._listener.address, reads=reads, open_files=open_files
+        )
 
     async def serve(self) -> int:
         """Serve until the run is dead and everybody was told; returns the exit code."""
@@ -227,7 +232,7 @@ class Daemon:
         gc.enable()  # a command line has it off while it starts
         self._tell_systemd(loop, engine)
         if recording is not None and recording.follows_a_run:
-            loop.call_later(WARM_AFTER_S, _report_crash, self._folder / JOURNAL_NAME, self._identity.run_id)
+            loop.call_later(WARM_AFTER_S, _report_crash, self._journal_path, self._identity.run_id)
         await stopped.wait()
         acceptor.close()
         if scrapes is not None:
@@ -248,9 +253,11 @@ class Daemon:
         """Who serves metrics, if anybody does; made before there is anything that a taken port would leave behind."""
         if self._config.metrics_port == 0:
             return None
+        from pathlib import Path
+
         from quarterdeck.server.scrapes import Scrapes
 
-        return Scrapes.prepare(self._config, self._folder)
+        return Scrapes.prepare(self._config, Path(self._folder))
 
     def _recording(self, rules: Rules, clock: SystemClock) -> Recording | None:
         """What keeps this run, if it is to be kept."""
@@ -262,11 +269,16 @@ class Daemon:
 
         limits = self._config.limits
         retention = Retention(limits.journal_bytes, int(limits.journal_days * DAY_MS))
-        path = self._folder / JOURNAL_NAME
-        opens = functools.partial(Journal.open, path, sync, retention, lambda: _file_stamp(clock.now()))
+        opens = functools.partial(Journal.open, self._journal_path, sync, retention, lambda: _file_stamp(clock.now()))
         elapsed_ns = clock.elapsed_ns
         own = self._loaded, self._sagas
         return Recording(opens, self._identity, rules, limits, clock.now(), *own, elapsed_ns=elapsed_ns)
+
+    @property
+    def _journal_path(self) -> Path:
+        from pathlib import Path  # here: with all that it brings along it costs a start without a journal 4 %
+
+        return Path(self._folder, JOURNAL_NAME)
 
     def _reload(self, loop: asyncio.AbstractEventLoop) -> None:
         assert self._supervisor is not None
@@ -299,6 +311,8 @@ def _own_sagas(deck: DeckFile | None, names: Sequence[str], loaded: Loaded) -> M
     """The application's sagas, if there are any: those of the file, then those given. Raises: ConfigError."""
     if not names and not (deck is not None and deck.sagas):
         return NO_SAGAS
+    from pathlib import Path
+
     from quarterdeck.server.saga_loading import load_sagas
 
     return load_sagas(names, Path.cwd(), deck, loaded.kinds)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 
 from quarterdeck.core.step import Found, HostChecked
@@ -69,7 +68,8 @@ class Look:
 def is_held(pid: int) -> bool:
     """Whether a process is stopped, or traced by a debugger, as far as the system tells. One that is gone is not."""
     try:
-        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
+        with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as stream:
+            status = stream.read()
     except OSError:
         return _is_stopped(pid)
     members = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)

@@ -166,7 +166,7 @@ def read_holder(path: str | Path) -> Holder | None:
     return None
 
 
-def current_holder(data_dir: Path) -> Holder | None:
+def current_holder(data_dir: str | Path) -> Holder | None:
     """Return which launcher runs on a data folder now, or None where none does. It writes nothing.
 
     A lock is asked for only where a process of the holder's pid lives, and given back at once: a launcher that starts
@@ -195,7 +195,7 @@ class Claim:
     @classmethod
     def take(
         cls,
-        data_dir: Path,
+        data_dir: str | Path,
         address: str,
         *,
         version: str,
@@ -256,7 +256,7 @@ class Claim:
         _unlock(self._locks)
 
 
-def _lock_paths(data_dir: Path, address: str, checks_folders: bool) -> list[str]:
+def _lock_paths(data_dir: str | Path, address: str, checks_folders: bool) -> list[str]:
     prepare_data_dir(data_dir, checks=checks_folders)
     data_lock = os.path.join(data_dir, "launcher.lock")
     if sys.platform == "win32":

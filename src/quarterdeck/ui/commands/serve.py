@@ -17,8 +17,6 @@ from quarterdeck.ui.settings import LauncherCommand, settings_options
 from quarterdeck.ui.slicing import slice_option
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from quarterdeck.server.daemon import Listening
     from quarterdeck.slices.slice import Slice
 
@@ -64,7 +62,7 @@ def command(
     given = Address.given(endpoint, data_dir, config)
     if given.config is None:
         settled = Config.from_settings(settings)
-        folder, address = _path(given.folder()), _address(given)
+        folder, address = given.folder(), _address(given)
         return run(settled, data_dir=folder, endpoint=address, announce=announce, sagas=sagas, slices=slices)
     return _serve_deck(given.config, given, settings, sagas, slices)
 
@@ -85,11 +83,10 @@ def _serve_deck(
 
     path = Path(config)
     deck = read_deckfile(path)
-    folder = _path(given.data_dir) or deck.data_dir
     settled = Config.from_settings(settings, deck.config)
     return run(
         settled,
-        data_dir=folder,
+        data_dir=deck.data_dir if given.data_dir is None else given.data_dir,
         endpoint=given.endpoint,
         announce=announce,
         reads=functools.partial(read_deckfile, path),
@@ -102,12 +99,6 @@ def announce(listening: Listening) -> None:
     """Say that clients may come."""
     who = f"quarterdeck {listening.version} listening pid={listening.pid}"
     standard_output().line(f"{who} endpoint={listening.endpoint} run={listening.run_id}")
-
-
-def _path(folder: str | None) -> Path | None:
-    from pathlib import Path
-
-    return None if folder is None else Path(folder)
 
 
 def _address(given: Address) -> str | None:
