@@ -153,44 +153,50 @@ def test_flags_beat_the_environment_before_and_after_the_command(shared: Launche
     assert run("ping", "--data-dir", str(folder), endpoint=shared.endpoint).returncode == 4
 
 
-def _imported(*args: str, endpoint: str) -> set[str]:
-    """Every module that a command line imports."""
-    done = subprocess.run(
-        [sys.executable, "-X", "importtime", *COMMAND[1:], *args],
-        capture_output=True,
-        text=True,
-        env=environ(endpoint),
-        check=True,
-    )
-    return {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+def _imported(told: str) -> set[str]:
+    """Every module that `-X importtime` tells of."""
+    return {line.rpartition("|")[2].strip() for line in told.splitlines()}
 
 
+TIMED = (sys.executable, "-X", "importtime", *COMMAND[1:])
 FOR_LAUNCHERS = {"asyncio", "ssl", "uvloop", "sqlite3", "subprocess", "quarterdeck.server", "quarterdeck.core.reducer"}
-FOR_OTHERS = {"rich", "psutil", "platformdirs", "pathlib", "tempfile", "logging", "quarterdeck.ui.sentences"}
-FOR_CLIENTS = {
-    "msgspec",
-    "quarterdeck.schema",
-    "quarterdeck.wire",
-    "quarterdeck.client.session",
-    "inspect",
-    "dataclasses",
-}
+FOR_OTHERS = {"rich", "psutil", "platformdirs", "pathlib", "tempfile", "quarterdeck.ui.sentences"}
+FOR_CLIENTS = {"msgspec", "quarterdeck.schema", "quarterdeck.wire", "quarterdeck.client.session"}
+FOR_CLICK = {"click", "quarterdeck.ui.group", "quarterdeck.ui.command"}
 
 
 @pytest.mark.parametrize(
     ("args", "unwanted"),
     [
-        (("ping",), {"click", "quarterdeck.ui.group", *FOR_CLIENTS}),
-        (("ping", "--endpoint"), {"msgspec", "quarterdeck.schema", "quarterdeck.wire"}),
+        (("ping",), {"inspect", *FOR_CLIENTS, *FOR_CLICK}),
+        (("ping", "--endpoint", "{endpoint}"), {"inspect", *FOR_CLIENTS, *FOR_CLICK}),
+        (("ping", "-n", "1"), FOR_CLIENTS),
         (("ping", "--json"), {"quarterdeck.core"}),
     ],
 )
 def test_ping_imports_nothing_that_it_does_not_need(
     shared: Launcher, args: tuple[str, ...], unwanted: set[str]
 ) -> None:
-    where = (shared.endpoint,) if args[-1] == "--endpoint" else ()
-    imported = _imported(*args, *where, endpoint=shared.endpoint)
-    assert not imported & (unwanted | FOR_LAUNCHERS | FOR_OTHERS)
+    line = [*TIMED, *(arg.format(endpoint=shared.endpoint) for arg in args)]
+    done = subprocess.run(line, capture_output=True, text=True, env=environ(shared.endpoint), check=True)
+    assert done.stdout
+    assert not _imported(done.stderr) & {"logging", *unwanted, *FOR_LAUNCHERS, *FOR_OTHERS}
+
+
+@pytest.mark.parametrize(("journal", "unwanted"), [("off", {"sqlite3", "hashlib", "pathlib"}), ("normal", set())])
+def test_a_launcher_starts_with_nothing_that_it_does_not_need(folder: Path, journal: str, unwanted: set[str]) -> None:
+    line = [*TIMED, "serve", "--data-dir", str(folder), "--endpoint", str(folder / "s.sock"), "--set"]
+    with subprocess.Popen(
+        [*line, f"journal={journal}"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ()
+    ) as launcher:
+        assert launcher.stdout is not None
+        assert launcher.stdout.readline()
+        launcher.terminate()
+        _, told = launcher.communicate()
+    needless = {"psutil", "rich", "platformdirs", "quarterdeck.deckfile", "quarterdeck.sim", "quarterdeck.client"}
+    needless |= {"quarterdeck.server.supervisor", "quarterdeck.drivers.guard", "quarterdeck.schema.jsonschema"}
+    assert "quarterdeck.server.engine" in _imported(told)
+    assert not _imported(told) & (needless | unwanted | FOR_CLICK)
 
 
 def test_garbage_is_looked_for_once_a_command_is_carried_out_or_a_launcher_listens(folder: Path) -> None:

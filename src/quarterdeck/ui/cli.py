@@ -1,8 +1,9 @@
 """The command line: how it begins, and how every error becomes one line and an exit code.
 
-Rules: nothing is imported here that not every command needs, click included. `ping` alone, which scripts ask again
-and again, does without it. Nothing that starting or ending makes is garbage, so nobody looks for any: the collector
-sleeps until a command is carried out (a launcher: until it listens), and passes over what there is at the end.
+Rules: nothing is imported here that not every command needs, click included. `ping`, which scripts ask again and again,
+and `serve`, which applications wait for, do without it where their words are plain. Nothing that starting or ending
+makes is garbage, so nobody looks for any: the collector sleeps until a command is carried out (a launcher: until it
+listens), and passes over what there is at the end.
 """
 
 from __future__ import annotations
@@ -13,12 +14,18 @@ from collections.abc import Sequence
 from typing import Final
 
 from quarterdeck.errors import ConfigError, QuarterdeckError
+from quarterdeck.ui import plain
 from quarterdeck.ui.exits import Exit, Failure, failure_of
 from quarterdeck.ui.screen import close_quietly
 from quarterdeck.ui.text import safe
 
 LAUNCHERS: Final = frozenset(("serve", "up", "run"))
 """Commands whose process is a launcher."""
+BE: Final = {"--endpoint": "endpoint", "--data-dir": "data_dir"}
+"""Where a launcher is to be, in plain words; `--config` would bring processes along."""
+FIND: Final = {**BE, "--config": "config"}
+"""Where one is."""
+SET: Final = {"--set": "settings"}
 INTERRUPTED: Final = 130
 """128 + SIGINT, as shells say it."""
 
@@ -57,12 +64,17 @@ def _outcome(words: Sequence[str]) -> int:
 
 
 def _run(args: Sequence[str]) -> int:
-    if list(args) == ["ping"]:
+    name, *words = args or ("",)
+    if name == "ping" and (place := plain.read(words, FIND)) is not None:
         from quarterdeck.ui.pings import show_pings
         from quarterdeck.ui.place import terms_of
 
-        show_pings(terms_of(), 1, as_json=False)
+        show_pings(terms_of(**place), 1, as_json=False)
         return Exit.DONE
+    if name == "serve" and (launcher := plain.read(words, BE, SET)) is not None:
+        from quarterdeck.ui.serving import serve
+
+        return serve(**launcher)
     from quarterdeck.ui.group import run
 
     return run(args)

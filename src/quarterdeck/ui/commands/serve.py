@@ -6,18 +6,16 @@ Rules: one line on standard output when it listens, and nothing else, so that wh
 from __future__ import annotations
 
 import functools
-import os
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from quarterdeck.ui.command import Address, data_dir_option, endpoint_option
-from quarterdeck.ui.screen import standard_output
+from quarterdeck.ui.serving import announce, serve
 from quarterdeck.ui.settings import LauncherCommand, settings_options
 from quarterdeck.ui.slicing import slice_option
 
 if TYPE_CHECKING:
-    from quarterdeck.server.daemon import Listening
     from quarterdeck.slices.slice import Slice
 
 EXAMPLES = (
@@ -56,14 +54,9 @@ def command(
     fails at once with exit code 3. Where --endpoint and --data-dir are not given, QUARTERDECK_ENDPOINT decides the
     address.
     """
-    from quarterdeck.config import Config
-    from quarterdeck.server.daemon import run
-
     given = Address.given(endpoint, data_dir, config)
     if given.config is None:
-        settled = Config.from_settings(settings)
-        folder, address = given.folder(), _address(given)
-        return run(settled, data_dir=folder, endpoint=address, announce=announce, sagas=sagas, slices=slices)
+        return serve(given.endpoint, given.data_dir, settings, sagas=sagas, slices=slices)
     return _serve_deck(given.config, given, settings, sagas, slices)
 
 
@@ -93,16 +86,3 @@ def _serve_deck(
         sagas=sagas,
         slices=slices,
     )
-
-
-def announce(listening: Listening) -> None:
-    """Say that clients may come."""
-    who = f"quarterdeck {listening.version} listening pid={listening.pid}"
-    standard_output().line(f"{who} endpoint={listening.endpoint} run={listening.run_id}")
-
-
-def _address(given: Address) -> str | None:
-    """The address to listen at; None: the one that belongs to the data folder."""
-    if given.endpoint is not None or given.data_dir is not None:
-        return given.endpoint
-    return os.environ.get("QUARTERDECK_ENDPOINT") or None
