@@ -143,28 +143,12 @@ class Engine:
         if refusal is not None:
             self.turn_away(peer, refusal)
 
-    def received(self, peer: Peer, data: bytes) -> None:
-        """A connection sent bytes. Nothing but pings, and nothing else under way for it: answered at once, since they
-        change nothing and its fence is reached; all else waits for the turn.
+    def received(self, peer: Peer) -> None:
+        """A connection sent bytes. Nothing but pings, and nothing else under way for it: answered at once, as the peer
+        itself does with one; all else waits for the turn.
         """
-        connection = peer.connection
-        is_idle = peer.caught_up and not peer.inbox and not peer.outbox.entries
-        if not is_idle or peer.blocked or peer.pace is not None or peer in self._woken:
-            connection.receive(data)
-        elif (only := connection.only(data)) is None:
-            connection.receive(data)
-            if self._is_answered(peer, connection.take()):
-                return
-        elif type(only) is c.Ping:
-            line = encode_line(Pong(only.nonce, self.state.version, only.id))
-            connection.passed()
-            peer.pings += 1
-            peer.sent_alone += len(line)
-            peer.send(line)
-            return
-        else:
-            peer.inbox.append(only)
-        self.wake(peer)
+        if not peer.is_idle or peer in self._woken or not self._is_answered(peer, peer.connection.take()):
+            self.wake(peer)
 
     def _is_answered(self, peer: Peer, values: Sequence[c.AnyCommand | Malformed]) -> bool:
         """Answer one block of input at once if it is nothing but pings; whether that was all there is."""
@@ -173,7 +157,7 @@ class Engine:
             return False
         version = self.state.version
         lines = encode_lines([Pong(ping.nonce, version, ping.id) for ping in cast("Sequence[c.Ping]", values)])
-        peer.connection.passed()
+        peer.connection.bad_in_a_row = 0
         peer.pings += len(values)
         peer.sent_alone += len(lines)
         peer.send(lines)

@@ -11,11 +11,12 @@ import asyncio
 import logging
 from typing import Protocol, cast
 
-from quarterdeck.schema.commands import AnyCommand
+from quarterdeck.schema.commands import AnyCommand, Ping
+from quarterdeck.schema.replies import Pong
 from quarterdeck.server.hub import Subscriber, nowhere
 from quarterdeck.server.pace import Pace
 from quarterdeck.transport import Connection
-from quarterdeck.wire.codec import Malformed
+from quarterdeck.wire.codec import Malformed, encode_value
 from quarterdeck.wire.connection import ServerConnection
 
 log = logging.getLogger("quarterdeck.server")
@@ -28,8 +29,8 @@ class Owner(Protocol):
         """The connection is up."""
         ...
 
-    def received(self, peer: Peer, data: bytes) -> None:
-        """It sent bytes, which its `connection` has not taken yet."""
+    def received(self, peer: Peer) -> None:
+        """It sent bytes, more than one line or less."""
         ...
 
     def wake(self, peer: Peer) -> None:
@@ -117,10 +118,29 @@ class Peer(Subscriber, asyncio.Protocol):
         self.owner.joined(self)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes came."""
+        """Bytes came. A ping alone is answered here, since it changes nothing, and its fence, all that was told so far,
+        is reached where nothing else is under way.
+        """
         self.received_bytes += len(data)
-        if not self.leaving:
-            self.owner.received(self, data)
+        if self.leaving:
+            return
+        only: AnyCommand | None = None
+        # `is_idle`, but asked here, not in a call: that is felt where a client asks and waits, and asks again.
+        if self.caught_up and not (self.inbox or self.outbox.entries or self.blocked or self.pace is not None):
+            only = self.connection.only(data)
+        if only is None:
+            self.connection.receive(data)
+            self.owner.received(self)
+        elif type(only) is Ping:
+            self.connection.bad_in_a_row = 0
+            assert self.group is not None, "a peer that is idle has caught up with its group"
+            line = encode_value(Pong(only.nonce, self.group.position, only.id)) + b"\n"
+            self.pings += 1
+            self.sent_alone += len(line)
+            self.send(line)
+        else:
+            self.inbox.append(only)
+            self.owner.wake(self)
 
     def eof_received(self) -> bool:
         """The client will send no more; what it is due still goes out, so the transport stays open."""
@@ -221,6 +241,12 @@ class Peer(Subscriber, asyncio.Protocol):
     def lost_too_much(self) -> None:
         """It was told `lagging`."""
         self.owner.evict(self)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it was sent all that it is due, and nothing that it sent waits, nor is to be counted by its pace."""
+        is_busy = self.inbox or self.outbox.entries or self.blocked or self.pace is not None
+        return self.caught_up and not is_busy
 
     @property
     def commands(self) -> int:

@@ -76,9 +76,8 @@ def encode_line(value: Struct) -> bytes:
     return _encoder.encode(value) + b"\n"
 
 
-def encode_value(value: object) -> bytes:
-    """A plain value as JSON, without a newline."""
-    return _encoder.encode(value)
+encode_value: Final = _encoder.encode
+"""A value as JSON, without a newline. No function around it: one call more is felt in a lone answer."""
 
 
 def decode_as(encoded: bytes, types: Any) -> Any:
@@ -153,6 +152,8 @@ class CommandDecoder:
 
     def __init__(self, vocabulary: Vocabulary = PROTOCOL) -> None:
         self._decoder: msgspec.json.Decoder[AnyCommand] = msgspec.json.Decoder(vocabulary.command_union)
+        self.decode_unseen = self._decoder.decode
+        """The command of one line that is ASCII and shallow. Raises: msgspec.MsgspecError, UnicodeDecodeError."""
         self._vocabulary = vocabulary
 
     def decode(self, block: bytes) -> Sequence[AnyCommand | Malformed]:
@@ -165,21 +166,9 @@ class CommandDecoder:
     def decode_at_once(self, block: bytes) -> Sequence[AnyCommand] | None:
         """The commands of one or more complete lines; None where any line needs a closer look (`decode_line`)."""
         lines = block.count(b"\n")
-        if lines == 1:
-            command = self.decode_alone(block)
-            return None if command is None else [command]
         if block.startswith(b"{") and block.endswith(b"}\n") and block.count(b"}\n{") == lines - 1:
             return self._decode_plain(block, lines)
         return None
-
-    def decode_alone(self, line: bytes) -> AnyCommand | None:
-        """The command of one line with its newline; None where it needs a closer look, which says what is wrong."""
-        if not line.isascii() or (len(line) > DEPTH_MAX and not _is_shallow(line, 1)):  # a short one cannot nest deeper
-            return None
-        try:
-            return self._decoder.decode(line)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            return None
 
     def _decode_plain(self, block: bytes, lines: int) -> list[AnyCommand] | None:
         """All lines at once, or None where any of them needs a closer look.
@@ -187,7 +176,7 @@ class CommandDecoder:
         Every line begins with `{` and ends with `}`, so no value spans two lines; as many values as lines: none
         shares one.
         """
-        if not (block.isascii() or _is_utf8(block)) or not _is_shallow(block, lines):
+        if not (block.isascii() or _is_utf8(block)) or not is_shallow(block, lines):
             return None
         try:
             commands = self._decoder.decode_lines(block)
@@ -199,7 +188,7 @@ class CommandDecoder:
         """The command of one line that is not blank."""
         if not (line.isascii() or _is_utf8(line)):
             return Malformed("invalid_command", "the line is not valid UTF-8")
-        if not _is_shallow(line, 1):
+        if not is_shallow(line, 1):
             what = f"the line nests deeper than {DEPTH_MAX}"
             return Malformed("invalid_command", what, None, _valid_id(_head_of(line).id))
         try:
@@ -273,7 +262,7 @@ def _openers(line: bytes) -> int:
     return line.count(b"{") + line.count(b"[")
 
 
-def _is_shallow(block: bytes, lines: int) -> bool:
+def is_shallow(block: bytes, lines: int) -> bool:
     """No line nests deeper than the limit; brackets are counted, and paired only where there are many."""
     if _openers(block) - lines < DEPTH_MAX:
         return True

@@ -30,6 +30,7 @@ from quarterdeck.schema.events import AnyEvent
 from quarterdeck.schema.replies import DIRECTIVE_NAMES, Directive, Reply
 from quarterdeck.schema.types import ErrorCode
 from quarterdeck.wire.codec import (
+    DEPTH_MAX,
     CommandDecoder,
     LauncherDecoder,
     Malformed,
@@ -38,6 +39,7 @@ from quarterdeck.wire.codec import (
     encode_compact_all,
     encode_line,
     is_blank,
+    is_shallow,
 )
 from quarterdeck.wire.lines import LineBuffer, TooLong
 
@@ -113,13 +115,13 @@ class ServerConnection:
 
     __slots__ = (
         "_admitted",
-        "_bad_in_a_row",
         "_blocks",
         "_bounds",
         "_closely_at",
         "_decoder",
         "_lines",
         "_verdicts",
+        "bad_in_a_row",
         "phase",
     )
 
@@ -130,16 +132,23 @@ class ServerConnection:
         self._lines = LineBuffer(bounds.line_bytes_max)
         self._blocks: list[bytes | TooLong] = []
         self._closely_at = 0  # in the first block, where its lines are looked at one by one
-        self._bad_in_a_row = 0
+        self.bad_in_a_row = 0  # whoever takes good lines past `admit` sets it to 0
 
     def only(self, received: bytes) -> AnyCommand | None:
         """The command of these bytes, where they are one good line and all that there is: then they are taken. None:
         they are not, and `receive` takes them.
         """
         size = len(received)
-        if received.find(b"\n") != size - 1 or size > self._bounds.line_bytes_max:
+        if self._lines.is_torn or self._blocks or received.find(b"\n") != size - 1:
             return None
-        return None if self._lines.is_torn or self._blocks else self._decoder.decode_alone(received)
+        if not received.isascii() or size > self._bounds.line_bytes_max:
+            return None
+        if size > DEPTH_MAX and not is_shallow(received, 1):  # a shorter one cannot nest deeper
+            return None
+        try:
+            return self._decoder.decode_unseen(received)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return None
 
     def _enter(self, phase: Phase) -> None:
         self.phase = phase
@@ -205,7 +214,7 @@ class ServerConnection:
             return self._refuse(verdict, name_of(value), value.id)
         if isinstance(value, _COMPACTED):
             return self._compacted(value)
-        self._bad_in_a_row = 0
+        self.bad_in_a_row = 0
         return value
 
     def admit_burst(self, burst: Sequence[Publish]) -> list[Publish] | None:
@@ -218,14 +227,10 @@ class ServerConnection:
             return None
         if max(map(len, payloads)) > self._bounds.payload_bytes_max:
             return None
-        self._bad_in_a_row = 0
+        self.bad_in_a_row = 0
         return [
             Publish(topic=command.topic, payload=Raw(payload)) for command, payload in zip(burst, payloads, strict=True)
         ]
-
-    def passed(self) -> None:
-        """Good lines were taken past `admit`: bad ones are counted anew."""
-        self._bad_in_a_row = 0
 
     def registered(self) -> None:
         """The registration stood. Raises: LocalProtocolError where it could not."""
@@ -250,14 +255,14 @@ class ServerConnection:
         self, code: Literal["invalid_command", "line_too_long"], message: str, id: int | str | None = None
     ) -> Refusal:
         """Refuse a bad line; the last one allowed in a row is fatal (section 3.6)."""
-        self._bad_in_a_row += 1
+        self.bad_in_a_row += 1
         limit = self._bounds.bad_lines_in_a_row_max
-        if self._bad_in_a_row < limit:
+        if self.bad_in_a_row < limit:
             return Refusal(code, message, False, id)
         return Refusal(code, f"{message}; {limit} bad lines in a row", True, id)
 
     def _refuse(self, verdict: Verdict, cmd: str, id: int | str | None) -> Refusal:
-        self._bad_in_a_row = 0
+        self.bad_in_a_row = 0
         if verdict == "misrouted":
             return Refusal("misrouted", f"{cmd} goes from the launcher to its clients", False, id)
         if verdict == "twice":
@@ -274,7 +279,7 @@ class ServerConnection:
             return self._refuse_member(value, str(error))
         if len(encoded) > limit:
             return self._refuse_member(value, f"{len(encoded)} bytes encoded, at most {limit} allowed")
-        self._bad_in_a_row = 0
+        self.bad_in_a_row = 0
         return replace(value, payload=Raw(encoded)) if is_publish else replace(value, status=Raw(encoded))
 
     def _refuse_member(self, value: Publish | ReportStatus, what: str) -> Refusal:
