@@ -43,7 +43,7 @@ def test_the_schema_has_what_slices_add() -> None:
 
 
 def test_names_that_no_slice_can_have_are_passed_over() -> None:
-    assert Vocabulary().with_raw(["", "a b", "windows", "id", "x"]).states == {"x": Any}
+    assert Vocabulary().with_raw(["", "a b", "windows", "id", "__dict__", "Ä", "x"]).states == {"x": Any}
 
 
 def test_without_slices_the_vocabulary_is_the_protocols() -> None:

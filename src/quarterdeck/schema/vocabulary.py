@@ -55,11 +55,16 @@ class Vocabulary:
         """The same, and of slices that are known by name alone the state in a snapshot as plain values. A name that no
         slice can have is passed over: it came from the other side.
         """
-        fit = [name for name in names if name.isidentifier() and name not in Snapshot.__struct_fields__]
+        fit = [name for name in names if _fits(name)]
         other = Vocabulary(states={**dict.fromkeys(fit, Any), **self.states})
         other.commands, other.command_names = self.commands, self.command_names
         other.events, other.event_names = self.events, self.event_names
         return other
+
+
+def _fits(name: str) -> bool:
+    """Whether a slice may have this name, as far as a snapshot is concerned: not `__dict__`, for one."""
+    return name.isidentifier() and "a" <= name[0] <= "z" and name not in Snapshot.__struct_fields__
 
 
 def tag_of(kind: type[Struct]) -> str:
