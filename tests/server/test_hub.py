@@ -67,6 +67,47 @@ def test_replies_go_to_who_follows_nothing() -> None:
     assert listener.taken() == ["pong 0"]
 
 
+def test_a_turn_and_the_reply_behind_it_go_out_in_one_write() -> None:
+    fan = Fan()
+    listener, other = fan.follow(), fan.follow()
+    listener.outbox.put(pong(2))
+    fan.tell("ab")
+    assert len(listener.writes) == 1
+    assert listener.sent_bytes - other.sent_bytes == len(pong(2).lines)
+    assert listener.taken() == [*versions(1, 2), "pong 2"]
+
+
+def test_a_reply_among_a_turn_stands_where_it_belongs() -> None:
+    fan = Fan()
+    listener = fan.follow()
+    listener.outbox.put(pong(2))
+    fan.tell("abc")
+    assert listener.taken() == ["1", "2", "pong 2", "3"]
+
+
+def test_a_reply_to_who_was_sent_nothing_for_a_while_leaves_him_where_he_stands() -> None:
+    fan = Fan()
+    listener = fan.follow("b", room=1)
+    fan.tell("aaa")
+    listener.outbox.put(pong(3))
+    fan.hub.pump(listener)
+    assert listener.taken() == ["pong 3"]
+    assert listener.lag(3) == 0
+    fan.tell("ba")
+    fan.unblock(listener)
+    assert listener.taken() == ["4"]
+
+
+def test_a_reply_from_before_a_turn_does_not_stand_for_what_the_turn_tells() -> None:
+    fan = Fan()
+    everything, some = fan.follow(), fan.follow("b")
+    for listener in (everything, some):
+        listener.outbox.put(pong(0))
+    fan.tell("ab")
+    assert everything.taken() == ["pong 0", "1", "2"]
+    assert some.taken() == ["pong 0", "2"]
+
+
 # --- chunks and back-pressure
 
 

@@ -95,3 +95,23 @@ def test_cleared_it_counts_nothing() -> None:
     outbox.clear()
     assert not outbox
     assert (outbox.replies, outbox.bytes) == (0, 0)
+
+
+def test_a_reply_that_waits_alone_is_taken_at_its_version_and_no_other() -> None:
+    outbox = Outbox()
+    assert outbox.take_alone(0, 9) == b""
+    outbox.put(Due(5, b"a"))
+    outbox.put(Due(5, b"b"))
+    assert [outbox.take_alone(6, 9), outbox.take_alone(0, 4)] == [b"", b""]
+    assert outbox.take_alone(5, 5) == b"ab"
+    assert not outbox
+    assert (outbox.replies, outbox.bytes) == (0, 0)
+
+
+def test_what_waits_among_others_is_not_taken_alone() -> None:
+    for entries in ([Due(5, b"a"), Due(6, b"b")], [Due(5, b"a"), End(5)], [End(5)], [Render(None)]):
+        outbox = Outbox()
+        for entry in entries:
+            outbox.put(entry)  # type: ignore[arg-type]  # a list of some of them
+        assert outbox.take_alone(0, 9) == b""
+        assert len(outbox.entries) == len(entries)

@@ -55,7 +55,8 @@ class Ring:
         self._names.extend(names)
         self.newest += len(lines)
         self._bytes += sum(map(len, lines))
-        self._drop()
+        if self._bytes > self._bytes_max or len(self._lines) - self._dead > self._events_max:
+            self._drop()
         if self._dead > 1024 and self._dead * 2 > len(self._lines):
             del self._lines[: self._dead]
             del self._names[: self._dead]

@@ -46,7 +46,7 @@ from quarterdeck.schema.events import AnyEvent
 from quarterdeck.schema.replies import Ack, Directive, Error, Pong, ProbeUiThread, Shutdown, Snapshot
 from quarterdeck.schema.vocabulary import tag_of
 from quarterdeck.server.alarm import Alarm
-from quarterdeck.server.bursts import take_burst
+from quarterdeck.server.bursts import BURST_MIN, take_burst
 from quarterdeck.server.faults import Faults
 from quarterdeck.server.footprint import Footprint, unseen
 from quarterdeck.server.hub import Hub, Subscriber
@@ -328,21 +328,20 @@ class Engine:
         waiting. What is taken together happened at one moment.
         """
         self._look_at_clock()
-        inbox, left = peer.inbox, COMMANDS_AT_ONCE
-        while left > 0 and self.may_take(peer):
-            if not inbox and peer.connection.waiting:
-                inbox.extend(reversed(peer.connection.take()))
-            taken = take_burst(self, peer, left) if inbox and type(inbox[-1]) is c.Publish else 0
-            if inbox and not taken:
+        inbox, connection, left = peer.inbox, peer.connection, COMMANDS_AT_ONCE
+        while left > 0 and (inbox or connection.waiting) and self.may_take(peer):
+            if not inbox:
+                inbox.extend(reversed(connection.take()))
+            burst = take_burst(self, peer, left) if len(inbox) >= BURST_MIN and type(inbox[-1]) is c.Publish else 0
+            if inbox and not burst:
                 self.handle(peer, inbox.pop())
-            elif not taken and not peer.connection.waiting:
-                break
-            left -= taken or 1
-        peer.keep_pace()
+            left -= burst or 1
+        if peer.pace is not None:
+            peer.keep_pace()
         if peer.leaving:
             self.registrations.evict(peer)
             self._touched[peer] = None
-        elif peer.inbox or peer.connection.waiting:
+        elif inbox or connection.waiting:
             peer.pause_reading(True)
             if self.may_take(peer):
                 self.wake(peer)
@@ -359,6 +358,8 @@ class Engine:
         """
         if peer.leaving or peer.is_rendering or peer.rests:
             return False
+        if not peer.outbox.entries:
+            return True
         limits = self.config.limits
         return peer.outbox.replies < limits.replies and peer.outbox.bytes < limits.reply_bytes
 
@@ -430,7 +431,8 @@ class Engine:
         if peer.gone:
             return
         peer.outbox.put(entry)
-        peer.is_rendering = peer.is_rendering or isinstance(entry, Render)
+        if isinstance(entry, Render):
+            peer.is_rendering = True
         self._touched[peer] = None
 
     def refuse(self, peer: Peer, refusal: Refusal) -> None:

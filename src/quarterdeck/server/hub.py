@@ -138,7 +138,7 @@ class Hub:
         before = self.history.newest
         self.history.extend(lines, names)
         self._chunks.clear()
-        head = self.history.newest
+        head = before + len(lines)
         told = frozenset(names)
         joined = b"".join(lines)
         for group in list(self._groups.values()):
@@ -161,17 +161,23 @@ class Hub:
         for subscriber in list(group.members):
             # Due exactly this turn's events, and may be sent them. Asked here, not in a call: a crowd feels it.
             cursor = subscriber.cursor
+            entries = subscriber.outbox.entries
+            reply = b""
             if (
                 is_short
                 and subscriber.caught_up
                 and not subscriber.blocked
-                and not subscriber.outbox.entries
                 and cursor is not None
                 and cursor <= before  # one that came over from another group in this very turn was pumped already
+                and (not entries or (reply := subscriber.outbox.take_alone(head, head)))
             ):
                 subscriber.cursor = head
                 subscriber.filtered = 0
-                subscriber.send(joined)
+                if reply:
+                    subscriber.sent_alone += len(reply)
+                    subscriber.send(joined + reply)
+                else:
+                    subscriber.send(joined)
                 if subscriber.blocked:
                     subscriber.caught_up = False
             else:
@@ -207,9 +213,27 @@ class Hub:
     def pump(self, subscriber: Subscriber) -> None:
         """Write what this connection is due, as far as its socket takes it."""
         try:
-            self._write(subscriber)
+            if not self._write_reply(subscriber):
+                self._write(subscriber)
         except Exception as error:
             self._broke(subscriber, error)
+
+    def _write_reply(self, subscriber: Subscriber) -> bool:
+        """The common case: it stands with its group, that with the stream, and a reply is all that it is due. Whether
+        that was so.
+        """
+        group, head = subscriber.group, self.history.newest
+        if group is None or group.position != head or subscriber.blocked or not subscriber.caught_up:
+            return False
+        lines = subscriber.outbox.take_alone(0, head)
+        if not lines:
+            return False
+        subscriber.sent_alone += len(lines)
+        subscriber.send(lines)
+        if subscriber.blocked:
+            self._move_with_group(subscriber)
+            subscriber.caught_up = False
+        return True
 
     def _write(self, subscriber: Subscriber) -> None:
         if subscriber.caught_up:

@@ -89,17 +89,19 @@ class Outbox:
 
     def put(self, entry: Entry) -> None:
         """Append an entry; lines with the same fence as the last ones join them."""
-        if isinstance(entry, Directed):
-            self._put_directed(entry)
-            return
-        self.replies += entry.replies if isinstance(entry, Due) else 1
         if isinstance(entry, Due):
+            self.replies += entry.replies
             self.bytes += len(entry.lines)
             last = self.entries[-1] if self.entries else None
             if isinstance(last, Due) and last.fence == entry.fence and len(last.lines) < JOINED_BYTES_MAX:
                 last.lines += entry.lines
                 last.replies += entry.replies
                 return
+        elif isinstance(entry, Directed):
+            self._put_directed(entry)
+            return
+        else:
+            self.replies += 1
         self.entries.append(entry)
 
     def _put_directed(self, entry: Directed) -> None:
@@ -109,6 +111,17 @@ class Outbox:
             self._directed_max = max(DIRECTED_MIN, 2 * self._directed)
         self._directed += 1
         self.entries.append(entry)
+
+    def take_alone(self, first: int, last: int) -> bytes:
+        """The lines that wait, where they are all that does, and due between these versions: then they are taken."""
+        if len(self.entries) != 1:
+            return b""
+        entry = self.entries[0]
+        if not isinstance(entry, Due) or not first <= entry.fence <= last:
+            return b""
+        self.entries.clear()
+        self.replies = self.bytes = 0
+        return entry.lines
 
     def took(self) -> None:
         """The front entry went out, or was withdrawn."""

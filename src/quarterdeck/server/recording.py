@@ -189,9 +189,12 @@ class Recording:
 
     def _encoded(self) -> list[KeptValues]:
         """What was recorded so far, which is pending no more; all inputs are encoded at once."""
-        versions, times, inputs, events = zip(*self._pending, strict=True)
-        self._pending.clear()
-        self._inputs += len(versions)
+        pending, self._pending = self._pending, []
+        self._inputs += len(pending)
+        if len(pending) == 1:  # as where commands come alone
+            version, at_ms, input, told = pending[0]
+            return [(version, at_ms, encode_value(input), told)]
+        versions, times, inputs, events = zip(*pending, strict=True)
         return list(zip(versions, times, encode_each(inputs), events, strict=True))
 
     def _append(self, journal: Journal, steps: list[KeptValues]) -> None:

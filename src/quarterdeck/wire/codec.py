@@ -119,7 +119,9 @@ def compact(value: object) -> Raw:
 def encode_compact(value: object) -> bytes:
     """Compact UTF-8, every number an int64/u64 or a finite double. Raises: ValueError where one has none."""
     encoded = _encoder.encode(value)
-    return _encoder.encode(_with_doubles(value)) if _has_long_number(encoded) else encoded
+    if len(encoded) < len(_LONG_NUMBER) or not _has_long_number(encoded):
+        return encoded
+    return _encoder.encode(_with_doubles(value))
 
 
 def encode_compact_all(values: Sequence[object]) -> list[bytes]:
@@ -130,7 +132,7 @@ def encode_compact_all(values: Sequence[object]) -> list[bytes]:
 
 def _has_long_number(encoded: bytes) -> bool:
     """Whether it holds digits that may be too many for 64 bits, be it in a text."""
-    return len(encoded) >= len(_LONG_NUMBER) and _LONG_NUMBER in encoded.translate(_DIGITS_AS_ZERO)
+    return _LONG_NUMBER in encoded.translate(_DIGITS_AS_ZERO)
 
 
 def _with_doubles(value: Any) -> Any:

@@ -115,7 +115,6 @@ class ServerConnection:
 
     __slots__ = (
         "_admitted",
-        "_blocks",
         "_bounds",
         "_closely_at",
         "_decoder",
@@ -123,6 +122,7 @@ class ServerConnection:
         "_verdicts",
         "bad_in_a_row",
         "phase",
+        "waiting",
     )
 
     def __init__(self, decoder: CommandDecoder, bounds: Bounds) -> None:
@@ -130,7 +130,7 @@ class ServerConnection:
         self._decoder = decoder
         self._bounds = bounds
         self._lines = LineBuffer(bounds.line_bytes_max)
-        self._blocks: list[bytes | TooLong] = []
+        self.waiting: list[bytes | TooLong] = []  # blocks of complete lines that wait to be taken
         self._closely_at = 0  # in the first block, where its lines are looked at one by one
         self.bad_in_a_row = 0  # whoever takes good lines past `admit` sets it to 0
 
@@ -139,7 +139,7 @@ class ServerConnection:
         they are not, and `receive` takes them.
         """
         size = len(received)
-        if self._lines.is_torn or self._blocks or received.find(b"\n") != size - 1:
+        if self._lines.is_torn or self.waiting or received.find(b"\n") != size - 1:
             return None
         if not received.isascii() or size > self._bounds.line_bytes_max:
             return None
@@ -157,20 +157,15 @@ class ServerConnection:
 
     def receive(self, received: bytes) -> None:
         """Take bytes as they came."""
-        self._blocks.extend(self._lines.feed(received))
-
-    @property
-    def waiting(self) -> bool:
-        """Whether complete lines wait to be taken."""
-        return bool(self._blocks)
+        self.waiting.extend(self._lines.feed(received))
 
     def take(self, block_bytes: int = 65536) -> Sequence[AnyCommand | Malformed]:
         """The next values, decoded now: those of about `block_bytes` bytes of whole lines, or of fewer where they need
         a closer look, which takes longer. There may be none, and more wait: blank lines give nothing.
         """
-        if not self._blocks:
+        if not self.waiting:
             return ()
-        block = self._blocks.pop(0)
+        block = self.waiting.pop(0)
         if isinstance(block, TooLong):
             limit = self._bounds.line_bytes_max
             return (Malformed("line_too_long", f"the line is longer than {limit} bytes"),)
@@ -195,14 +190,14 @@ class ServerConnection:
                 self._closely_at = 0
                 return values
         self._closely_at = at
-        self._blocks.insert(0, block)
+        self.waiting.insert(0, block)
         return values
 
     def _cut(self, block: bytes, block_bytes: int) -> bytes:
         """The first lines of a block; the rest goes back to the front."""
         end = block.find(b"\n", block_bytes) + 1
         if end < len(block):
-            self._blocks.insert(0, block[end:])
+            self.waiting.insert(0, block[end:])
         return block[:end]
 
     def admit(self, value: AnyCommand | Malformed) -> AnyCommand | Refusal:
@@ -241,7 +236,7 @@ class ServerConnection:
     def close(self) -> None:
         """The connection is over: what still waits is dropped."""
         self.phase = Phase.CLOSED
-        self._blocks.clear()
+        self.waiting.clear()
         self._closely_at = 0
 
     def _refuse_malformed(self, value: Malformed) -> Refusal:
