@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import platformdirs
 import pytest
 
 from quarterdeck.errors import AlreadyRunning, EndpointRefused, Unsupported
@@ -150,6 +151,20 @@ def test_find_prefers_endpoint_then_data_dir_then_variable_then_default(tmp_path
 def test_default_data_dir_is_absolute_and_ours() -> None:
     assert endpoint.default_data_dir().is_absolute()
     assert "quarterdeck" in endpoint.default_data_dir().parts
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it is platformdirs that says it")
+@pytest.mark.parametrize("home", [None, "", "relative", "/", "/home/ana", "/home/ana//"])
+@pytest.mark.parametrize("base", [None, "", "relative", "/data", "/data/"])
+def test_default_data_dir_is_where_platformdirs_has_it(
+    home: str | None, base: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("HOME", home), ("XDG_DATA_HOME", base)):
+        if value is None:
+            monkeypatch.delenv(name, raising=False)
+        else:
+            monkeypatch.setenv(name, value)
+    assert endpoint.default_data_dir() == Path(platformdirs.user_data_dir("quarterdeck"))
 
 
 @pytest.mark.parametrize("given", [{}, {"XDG_RUNTIME_DIR": ""}, {"XDG_RUNTIME_DIR": "not/absolute"}])

@@ -183,6 +183,13 @@ def test_ping_imports_nothing_that_it_does_not_need(
     assert not _imported(done.stderr) & {"logging", *unwanted, *FOR_LAUNCHERS, *FOR_OTHERS}
 
 
+def test_a_ping_that_is_told_no_place_looks_for_the_default_one_as_quickly(folder: Path) -> None:
+    quiet = environ(XDG_DATA_HOME=str(folder), XDG_RUNTIME_DIR=str(folder))
+    done = subprocess.run([*TIMED, "ping"], capture_output=True, text=True, env=quiet, cwd=folder, check=False)
+    assert done.returncode == 4
+    assert not _imported(done.stderr) & {*FOR_CLIENTS, *FOR_CLICK, *FOR_LAUNCHERS, *FOR_OTHERS}
+
+
 @pytest.mark.parametrize(("journal", "unwanted"), [("off", {"sqlite3", "hashlib", "pathlib"}), ("normal", set())])
 def test_a_launcher_starts_with_nothing_that_it_does_not_need(folder: Path, journal: str, unwanted: set[str]) -> None:
     line = [*TIMED, "serve", "--data-dir", str(folder), "--endpoint", str(folder / "s.sock"), "--set"]

@@ -23,7 +23,6 @@ from quarterdeck.errors import EndpointDenied, EndpointRefused, Unsupported
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 _LINKS_MAX = 40  # as many as Linux follows; path_resolution(7)
 _ROOT = 0
@@ -36,7 +35,7 @@ def refusal(what: str, error: OSError) -> EndpointRefused:
     return kind(f"{what}: {error.strerror}")
 
 
-def prepare_folder(path: str | Path, *, checks_way: bool = True) -> None:
+def prepare_folder(path: str | os.PathLike[str], *, checks_way: bool = True) -> None:
     """Create the folder that will hold the socket, 0700, or check the one that is there, and the way to it.
 
     Raises EndpointRefused, naming the folder, what is wrong and how to mend it, unless it is a real folder, ours, and
@@ -51,7 +50,7 @@ def prepare_folder(path: str | Path, *, checks_way: bool = True) -> None:
         _check_way(folder)
 
 
-def prepare_data_dir(path: str | Path, *, checks: bool = True) -> None:
+def prepare_data_dir(path: str | os.PathLike[str], *, checks: bool = True) -> None:
     """Create the data folder and its missing parents, 0700, or check that nobody else may write in the one there is.
 
     Raises EndpointRefused, naming the folder, what is wrong and how to mend it.
@@ -69,7 +68,7 @@ def prepare_data_dir(path: str | Path, *, checks: bool = True) -> None:
         raise refusal(f"cannot create the data folder {folder}", error) from error
 
 
-def check_closed(folder: str | Path) -> None:
+def check_closed(folder: str | os.PathLike[str]) -> None:
     """Refuse a folder that is another user's, or that others may write. Raises EndpointRefused, OSError."""
     if sys.platform == "win32":
         return
