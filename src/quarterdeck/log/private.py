@@ -11,7 +11,6 @@ Rules:
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 import sys
 from pathlib import Path
@@ -51,6 +50,8 @@ def check(path: Path) -> None:
 
 def copy(source: Path, to: Path) -> None:
     """Copy a file into a new one. Raises: OSError."""
+    import shutil  # here: it brings every compressor along, and no launcher starts with a copy
+
     with source.open("rb") as read, os.fdopen(os.open(to, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as write:
         shutil.copyfileobj(read, write)
 
