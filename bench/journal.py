@@ -24,15 +24,18 @@ from pathlib import Path
 from msgspec import Raw
 
 from quarterdeck.config import Limits
+from quarterdeck.core.bursts import publish_all, sender_of_burst
 from quarterdeck.core.reducer import reduce
 from quarterdeck.core.state import Rules, State
 from quarterdeck.core.step import Context
 from quarterdeck.log.journal import Journal, Retention
 from quarterdeck.schema.commands import Publish, Register
+from quarterdeck.server.bursts import BURST_MIN
 from quarterdeck.server.ports import Identity
 from quarterdeck.server.recorded import encode
 from quarterdeck.server.recording import Recording
-from quarterdeck.wire.codec import encode_line
+from quarterdeck.server.stepping import take_step
+from quarterdeck.wire.codec import encode_line, encode_lines
 
 BENCH = Path(__file__).resolve().parent
 GROUP = 100
@@ -79,19 +82,29 @@ class Kept:
         self.feed(Register(kind="tool", pid=5, version="1"))
 
     def feed(self, value: Publish | Register = INPUT) -> None:
-        step = reduce(self.state, value, CTX)
-        self.recording.record(value, CTX, [encode_line(event) for event in step.events], step)
+        step, lines = take_step(self.state, value, CTX)
+        self.recording.record(value, CTX, lines, step)
+
+    def burst(self, count: int) -> None:
+        """So many publishes that wait in a row, as the launcher takes them."""
+        sender = sender_of_burst(self.state, CTX.pid)
+        assert sender is not None
+        values = [INPUT] * count
+        lines = encode_lines(publish_all(self.state, values, sender)).splitlines(keepends=True)
+        self.recording.record_burst(values, [CTX] * count, lines)
 
 
 def reduced_and_journalled(sync: str, group: int) -> Callable[[Path, int], float]:
-    """Publishes through the reducer onto the disk, so many a commit: measures events a second."""
+    """Publishes through the reducer onto the disk, one or a burst of so many a commit: measures events a second."""
 
     def measure(path: Path, events: int) -> float:
         kept = Kept(path, sync)
         began = time.perf_counter()
         for _ in range(events // group):
-            for _ in range(group):
+            if group < BURST_MIN:
                 kept.feed()
+            else:
+                kept.burst(group)
             kept.recording.commit()
         took = time.perf_counter() - began
         journal = kept.recording._journal

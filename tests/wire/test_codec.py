@@ -324,6 +324,44 @@ def test_a_command_without_its_members_keeps_its_name(cmd: str) -> None:
     assert refused(f'{{"cmd":"{cmd}"}}'.encode()).cmd == cmd
 
 
+# --- pings by the block
+
+
+@pytest.mark.parametrize("nonces", [(0,), (1, 2, 3), (2**63 - 1, 0), tuple(range(300))])
+def test_a_block_of_plain_pings_is_answered_as_each_of_them_is(nonces: tuple[int, ...]) -> None:
+    block = b"".join(b'{"cmd":"ping","nonce":%d}\n' % nonce for nonce in nonces)
+    answers = b"".join(encode_line(Pong(nonce, 7)) for nonce in nonces)
+    assert DECODER.pongs(block, 7) == (answers, len(nonces))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"cmd":"ping","nonce":1,"id":5}',
+        b'{"cmd":"ping","nonce":1,"\\u0069d":5}',
+        b'{"cmd":"ping","nonce":18446744073709551615}',
+        b'{"cmd":"ping","nonce":18446744073709551616}',
+        b'{"cmd":"ping","nonce":-1}',
+        b'{"cmd":"ping","nonce":1.0}',
+        b'{"cmd":"ping"}',
+        b'{"cmd":"ping","nonce":1,"later":[]}',
+        b'{"cmd":"ping","nonce":1,"\xff":[]}',
+        b'{"cmd":"ping","nonce":' + b"[" * 9999 + b"}",
+        b'{"cmd":"ping","nonce":1}{"cmd":"ping","nonce":2}',
+        b'{"nonce":1,"cmd":"ping"}',
+        b'{"cmd":"goodbye"}',
+        b'{"cmd":"pong","nonce":1}',
+        b"no command",
+        b"",
+        b" ",
+    ],
+)
+def test_a_block_with_anything_else_in_it_is_left_to_be_decoded(line: bytes) -> None:
+    ping = b'{"cmd":"ping","nonce":3}\n'
+    for block in (line + b"\n", ping + line + b"\n", line + b"\n" + ping, ping + line + b"\n" + ping):
+        assert DECODER.pongs(block, 7) is None
+
+
 # --- payload and status
 
 

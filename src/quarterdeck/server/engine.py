@@ -147,21 +147,26 @@ class Engine:
         """A connection sent bytes. Nothing but pings, and nothing else under way for it: answered at once, as the peer
         itself does with one; all else waits for the turn.
         """
-        if not peer.is_idle or peer in self._woken or not self._is_answered(peer, peer.connection.take()):
+        if not peer.is_idle or peer in self._woken or not self._is_answered(peer):
             self.wake(peer)
 
-    def _is_answered(self, peer: Peer, values: Sequence[c.AnyCommand | Malformed]) -> bool:
+    def _is_answered(self, peer: Peer) -> bool:
         """Answer one block of input at once if it is nothing but pings; whether that was all there is."""
-        if set(map(type, values)) != {c.Ping}:
-            peer.inbox.extend(reversed(values))
-            return False
         version = self.state.version
-        lines = encode_lines([Pong(ping.nonce, version, ping.id) for ping in cast("Sequence[c.Ping]", values)])
-        peer.connection.bad_in_a_row = 0
-        peer.pings += len(values)
+        pongs = peer.connection.take_pongs(version)
+        if pongs is None:
+            values = peer.connection.take()
+            if set(map(type, values)) != {c.Ping}:
+                peer.inbox.extend(reversed(values))
+                return False
+            pings = cast("Sequence[c.Ping]", values)
+            pongs = encode_lines([Pong(ping.nonce, version, ping.id) for ping in pings]), len(pings)
+            peer.connection.bad_in_a_row = 0
+        lines, count = pongs
+        peer.pings += count
         peer.sent_alone += len(lines)
         peer.send(lines)
-        if len(values) > COMMANDS_AT_ONCE:
+        if count > COMMANDS_AT_ONCE:
             peer.pause_reading(True)  # until the next turn: the loop would go on reading it
             return False
         return not peer.connection.waiting

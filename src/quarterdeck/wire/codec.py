@@ -11,10 +11,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 
 from quarterdeck.schema.commands import AnyCommand
 from quarterdeck.schema.events import AnyEvent
@@ -26,6 +26,8 @@ _ID_MAX: Final = 2**53
 _INT64_MIN: Final = -(2**63)
 _U64_MAX: Final = 2**64 - 1
 _BLANKS: Final = b" \t\r\n"
+_PING: Final = b'{"cmd":"ping"'
+_PONG: Final = b'{"event":"pong"'
 _NAME_AT: Final = len(b'{"event":"')
 
 # A string that never ends counts as one token, and nothing is ever tried twice: a hostile line costs its length.
@@ -149,6 +151,12 @@ def _with_doubles(value: Any) -> Any:
     return value
 
 
+class _PlainPing(Struct, gc=False, tag_field="cmd", tag="ping", forbid_unknown_fields=True):
+    """A ping that says nothing but its `nonce`, and not one of the greatest: so it is ASCII and nests in nothing."""
+
+    nonce: Annotated[int, Meta(ge=0, le=2**63 - 1)]
+
+
 class CommandDecoder:
     """Decodes blocks of lines that a client sent."""
 
@@ -156,6 +164,7 @@ class CommandDecoder:
         self._decoder: msgspec.json.Decoder[AnyCommand] = msgspec.json.Decoder(vocabulary.command_union)
         self.decode_unseen = self._decoder.decode
         """The command of one line that is ASCII and shallow. Raises: msgspec.MsgspecError, UnicodeDecodeError."""
+        self._plain_pings = msgspec.json.Decoder(_PlainPing)
         self._vocabulary = vocabulary
 
     def decode(self, block: bytes) -> Sequence[AnyCommand | Malformed]:
@@ -185,6 +194,22 @@ class CommandDecoder:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None
         return commands if len(commands) == lines else None
+
+    def pongs(self, block: bytes, version: int) -> tuple[bytes, int] | None:
+        """The answers at this version to a block of plain pings, and how many those are; None where it is any other.
+
+        The two say nearly the same, so the one is made of the other without a Ping and a Pong between: half the time.
+        """
+        lines = block.count(b"\n")
+        if not block.startswith(_PING) or not block.endswith(b"}\n") or block.count(b"}\n" + _PING) != lines - 1:
+            return None
+        try:
+            pings = self._plain_pings.decode_lines(block)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return None
+        if len(pings) != lines:
+            return None
+        return _encoder.encode_lines(pings).replace(_PING, _PONG).replace(b"}\n", b',"version":%d}\n' % version), lines
 
     def decode_line(self, line: bytes) -> AnyCommand | Malformed:
         """The command of one line that is not blank."""

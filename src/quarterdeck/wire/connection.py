@@ -159,6 +159,19 @@ class ServerConnection:
         """Take bytes as they came."""
         self.waiting.extend(self._lines.feed(received))
 
+    def take_pongs(self, version: int, block_bytes: int = 65536) -> tuple[bytes, int] | None:
+        """The answers at this version to the next block, and how many those are, if it is nothing but plain pings: then
+        it is taken.
+        """
+        block = self.waiting[0] if self.waiting else None
+        if not isinstance(block, bytes) or len(block) > block_bytes or self._closely_at:
+            return None
+        pongs = self._decoder.pongs(block, version)
+        if pongs is not None:
+            del self.waiting[0]
+            self.bad_in_a_row = 0
+        return pongs
+
     def take(self, block_bytes: int = 65536) -> Sequence[AnyCommand | Malformed]:
         """The next values, decoded now: those of about `block_bytes` bytes of whole lines, or of fewer where they need
         a closer look, which takes longer. There may be none, and more wait: blank lines give nothing.
