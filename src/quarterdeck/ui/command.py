@@ -57,6 +57,7 @@ class Command(click.Command):
     def invoke(self, ctx: click.Context) -> Any:
         """Carry out the command. From now on there may be garbage (`cli`), of which a launcher takes care itself."""
         if not self.becomes_launcher:
+            gc.freeze()
             gc.enable()
         return super().invoke(ctx)
 
