@@ -43,7 +43,8 @@ Origin = Literal[
 
 
 class Link(Struct, frozen=True):
-    """One step of the chain. `event` is the one explained, `events` all that the step told; `at` RFC 3339.
+    """One step of the chain. `event` is the one explained, none where the step told nothing; `events` all that it told;
+    `at` RFC 3339.
 
     `input` its name and `members` as JSON; `sender` the process that it came from or is about, as it was registered
     then, none where it is none or not known. The last link has an `origin`, the others `because`: how the next one
@@ -54,7 +55,7 @@ class Link(Struct, frozen=True):
     step: int
     version: int
     at: str
-    event: Raw
+    event: Raw | None
     events: tuple[Raw, ...]
     input: str
     members: Raw
@@ -121,7 +122,7 @@ def _link(
     row, ctx = seen.row, seen.ctx
     lines = [Raw(line.rstrip(b"\n")) for line in row.lines]
     version = int(event["version"]) if event else row.version
-    own = lines[version - (row.version - len(lines)) - 1] if event else Raw(b"null")
+    own = lines[version - (row.version - len(lines)) - 1] if event else None
     sender = _sender(history, record, seen)
     return Link(
         record.run_id, row.step, version, ctx.now, own, tuple(lines), seen.name, seen.members, ctx.source, ctx.conn_id,

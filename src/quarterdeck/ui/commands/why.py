@@ -85,7 +85,7 @@ def command(where: tuple[str | None, str | None], version: int, run: str | None,
 def _show(screen: Screen, history: History, link: Link) -> None:
     from quarterdeck.ui import sentences
 
-    if link.event != b"null":
+    if link.event is not None:
         event = history.decode(link.event)
         screen.line(sentences.numbered(event), sentences.colour(event))
     else:
