@@ -132,6 +132,8 @@ FILES = {
     # The launcher of their own process says to them that it listens.
     **dict.fromkeys(("ui/foreground.py", "ui/single.py"), FileRule(lazily=_names("server.daemon"))),
     "ui/serving.py": FileRule(lazily=_names("server.daemon")),  # what `serve` does, with click or without
+    # Where no launcher is left to ask, its children are ended as it would have ended them.
+    "ui/survivors.py": FileRule(lazily=_names("server.survivors")),
     "ui/looking_back.py": FileRule(lazily=_names("server.history")),
     "ui/slicing.py": FileRule(lazily=_names("server.loading")),
     "ui/commands/check.py": FileRule(lazily=_names("server.saga_loading server.slicing")),  # does what `up` would

@@ -11,7 +11,7 @@ import pytest
 
 from quarterdeck.errors import JournalDamaged, JournalError, JournalUnavailable
 from quarterdeck.log import journal as journals
-from quarterdeck.log.journal import Journal, Kept, Lost, Retention, set_aside
+from quarterdeck.log.journal import Kept, Lost, Retention, set_aside
 from quarterdeck.log.reader import JournalReader
 from tests.log.kept import (
     DAY_MS,
@@ -657,7 +657,7 @@ def test_a_commit_that_was_under_way_is_no_tear(path: Path, tmp_path: Path, capl
 def test_opening_again_after_the_end_says_nothing(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     filled(path)
     assert after(path, caplog)[1] == []
-    assert isinstance(opened(path, FOREVER), Journal)
+    opened(path, FOREVER).close()
 
 
 def test_what_is_made_is_for_its_user_only(path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

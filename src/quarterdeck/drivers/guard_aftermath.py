@@ -77,6 +77,10 @@ if sys.platform == "win32":  # the jobs of a launcher end with it, so nothing is
         """It cannot be."""
         return False
 
+    def guard_of(path: Path) -> int | None:
+        """There is none."""
+        return None
+
     def clean_up(path: Path, patience_s: float = PATIENCE_S) -> list[str]:
         """There is nothing to do."""
         return []
@@ -114,6 +118,13 @@ else:
         """Whether a guard is what it says: a process of this run of the system, in our own process namespace."""
         children_are = all(start_of(child.pid) in (child.start, None) for child in hello.children)
         return hello.boot == boot_of() and _alive(_Record.of(hello)) is not None and children_are
+
+    def guard_of(path: Path) -> int | None:
+        """The pid of the guard that was kept there, if it lives."""
+        record = _Record.read(path)
+        if record is None or record.boot != boot_of():
+            return None
+        return None if _alive(record) is None else record.pid
 
     def clean_up(path: Path, patience_s: float = PATIENCE_S) -> list[str]:
         """See to what an earlier launcher and its guard left behind; returns what had to be killed, as texts.

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import functools
 import gc
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import click
 
+from quarterdeck.errors import NoLauncher
 from quarterdeck.ui import place
 
 CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -39,6 +41,18 @@ class Address(NamedTuple):
     def terms(self) -> dict[str, Any]:
         """The place, and how long an answer may take, as arguments of `connect_blocking`. Raises: ConfigError."""
         return place.terms_of(*self)
+
+    def launcher_folder(self) -> str | None:
+        """The data folder whose launcher is meant; None where an endpoint says which it is. Raises: ConfigError."""
+        options = self.options()
+        if options["endpoint"] is not None:
+            return None
+        if options["data_dir"] is None and not os.environ.get("QUARTERDECK_ENDPOINT"):
+            from quarterdeck.client import default_data_dir
+
+            return str(default_data_dir())
+        folder: str | None = options["data_dir"]
+        return folder
 
     def folder(self) -> str | None:
         """The data folder, None for this user's default one; an endpoint does not say it. Raises: ConfigError."""
@@ -71,11 +85,19 @@ class Command(click.Command):
 
 
 def address_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command `--endpoint`, `--data-dir` and `--config`; its function gets them as `address`."""
+    """Give a command `--endpoint`, `--data-dir` and `--config`; its function gets them as `address`. Where no launcher
+    is there, but children that one left behind, the error says so.
+    """
 
     @functools.wraps(function)
     def with_address(*args: Any, endpoint: str | None, data_dir: str | None, config: str | None, **kwargs: Any) -> Any:
-        return function(*args, address=Address.given(endpoint, data_dir, config), **kwargs)
+        address = Address.given(endpoint, data_dir, config)
+        try:
+            return function(*args, address=address, **kwargs)
+        except NoLauncher as error:
+            from quarterdeck.ui.survivors import with_survivors
+
+            raise with_survivors(error, address) from None
 
     return endpoint_option(data_dir_option(config_option(with_address)))
 

@@ -30,7 +30,8 @@ EXAMPLES = (
 def command(address: Address, now: bool, wait_s: float | None, answer_within: float) -> None:
     """End the launcher and all processes that it runs, and wait until they have gone.
 
-    Exit code 0, also where no launcher runs, which is said.
+    Exit code 0, also where no launcher runs, which is said. Where it was killed and its processes live on
+    (on_launcher_death = "adopt"), they are ended as it would have ended them.
     """
     from quarterdeck.client import find_endpoint
     from quarterdeck.ui.ending import end_of
@@ -45,7 +46,13 @@ def command(address: Address, now: bool, wait_s: float | None, answer_within: fl
     try:
         client = reach(place, "down", within_s=answer_within)
     except NoLauncher as error:
-        screen.line(f"nothing to stop: {error}")
+        from quarterdeck.ui.survivors import end_survivors, listed
+
+        ended = end_survivors(address, place, screen.line, now=now, wait_s=wait_s, deadline=deadline)
+        if ended:
+            screen.line(f"the launcher was killed before; ended what lived on: {listed(ended)}", "bold")
+        else:
+            screen.line(f"nothing to stop: {error}")
         return
     with client:
         who = f"launcher pid {client.launcher_pid}"
