@@ -4,6 +4,7 @@ same in a replay, from a kept state, and in a mirror.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
@@ -129,6 +130,8 @@ class Wrong(Saga, frozen=True):
                 return Issue("launcher", Count(by=0))
             case "time":
                 return Issue("launcher", Count(), within_ms=0)
+            case "exits":
+                sys.exit(9)
             case "breaks":
                 return Issue("launcher", Put("a", "broken"))
         return Issue("host", Lift("a", "b"))
@@ -137,6 +140,8 @@ class Wrong(Saga, frozen=True):
         match self.word:
             case "undo raises":
                 raise RuntimeError("undo")
+            case "undo exits":
+                sys.exit(9)
             case "undo none":
                 return None  # type: ignore[return-value]  # that is what is tried
             case "undo many":
@@ -168,6 +173,7 @@ def begun(world: World, word: str) -> None:
         ("to nobody", "expected host or launcher to be asked, found 'nobody'"),
         ("bounds", "Expected `int` >= 1 - at `$.by`"),
         ("time", "within_ms: expected milliseconds, or None; found 0"),
+        ("exits", "9"),
     ],
 )
 def test_what_cannot_be_asked_for_fails_the_saga_and_nothing_of_it_is_done(word: str, said: str) -> None:
@@ -192,6 +198,7 @@ def test_a_slice_that_raises_over_a_sagas_command_keeps_what_it_held() -> None:
     ("word", "said"),
     [
         ("undo raises", "undo"),
+        ("undo exits", "9"),
         ("undo none", "'NoneType' object is not iterable"),
         ("undo many", "limits.saga_undo_steps is 64, and it would undo more"),
         ("undo unseen", "put_down: `seen` must name events that may bear a saga's id"),

@@ -131,6 +131,8 @@ def test_a_command_is_for_the_kinds_that_it_says() -> None:
         ("infinite", "ValidationError: Expected `float`, got `null` - at `$.number`"),
         ("late", "KeyError: 'after the first'"),
         ("fold", "ZeroDivisionError: in the fold"),
+        ("exit", "SystemExit: 3"),
+        ("cancelled", "CancelledError: "),
         ("other", "TypeError: bad.fold gave int; expected its state, Count"),
         ("place", "TypeError: a slice's state does not change in place: return a new one, with {**old, key: value}"),
     ],
@@ -147,6 +149,14 @@ def test_a_slice_that_breaks_down_is_answered_internal_and_taken_back(how: str, 
     assert (fault.where, f"{type(fault.error).__name__}: {fault.error}") == ("bad_do", error)
     assert world.view() == before
     assert [event.version for event in world.feed(Do())] == [world.state.version]
+
+
+def test_ctrl_c_is_for_whoever_replays_and_nothing_is_kept() -> None:
+    world = World()
+    before = world.view()
+    with pytest.raises(KeyboardInterrupt):
+        world.feed(Do(how="keyboard"))
+    assert world.view() == before
 
 
 @pytest.mark.parametrize(

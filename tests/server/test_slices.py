@@ -100,7 +100,7 @@ def test_a_slice_is_called_when_its_time_has_come(launched: Launched) -> None:
 
 def test_a_slice_that_breaks_down_is_logged_and_costs_its_command_alone(launched: Launched) -> None:
     tool, other = launched.join(), launched.join()
-    for how in ("fold", "late", "place", "infinite"):
+    for how in ("fold", "late", "place", "infinite", "exit", "cancelled", "keyboard"):
         answer = ask(tool, "bad_do", how=how)
         assert (answer["event"], answer["code"], answer["fatal"]) == ("error", "internal", False)
         assert answer["message"].startswith("bad_do: the launcher could not do it (")

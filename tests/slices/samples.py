@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from collections.abc import Iterator
 from typing import Annotated, Any
 
@@ -202,6 +204,12 @@ class Bad(quarterdeck.Slice[Count]):
                 return [Did("x" * 70_000)]
             case "late":
                 return self.late()
+            case "exit":
+                sys.exit(3)
+            case "cancelled":
+                raise asyncio.CancelledError
+            case "keyboard":
+                raise KeyboardInterrupt
             case "refused":
                 raise Refusal("no, but noted", told=[Did("tried")])
             case "refused long":

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+import quarterdeck
 from quarterdeck.schema import commands as c
 from quarterdeck.server.portable import import_journal
 from tests.server.past import Past
-from tests.ui.running import run, run_on_terminal
+from tests.ui.running import Launcher, run, run_on_terminal
 
 FIRST = 10**12
 OWN = max((Path(__file__).parents[1] / "server" / "frozen" / "own").glob("*.ndjson"))
@@ -68,6 +70,22 @@ def test_what_was_refused_and_why_what_was_done_is_undone_have_their_marks(tmp_p
         "= saga_action_failed",
         "? shelf_put",
     ]
+
+
+def test_how_long_one_is_open_or_was_at_least_is_said(folder: Path) -> None:
+    path = folder / "journal.sqlite3"
+    launcher = Launcher(folder)
+    with quarterdeck.connect_blocking(endpoint=launcher.endpoint, kind="host") as host:
+        host.report_pool_window_promoted("a")
+        host.ping()
+        (_, saga, _) = ask(path).splitlines()
+        assert re.search(r"pool_respawn_on_promote: open for \d+\.\d s$", saga)
+        launcher.process.kill()
+    launcher.stop()
+    again = Launcher(folder)
+    (_, saga, *_) = ask(path, "--all").splitlines()
+    assert re.search(r"pool_respawn_on_promote: open when the launcher died, \d+ ms or more after it began$", saga)
+    again.stop()
 
 
 def test_as_json_each_is_an_object(journal: Path) -> None:

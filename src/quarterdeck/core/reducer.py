@@ -33,7 +33,6 @@ from quarterdeck.core.step import (
     ChildSpawnFailed,
     ConfigurationRead,
     Context,
-    Fault,
     HostChecked,
     Input,
     JournalReported,
@@ -44,6 +43,7 @@ from quarterdeck.core.step import (
     Step,
     SyntheticGoodbye,
     Tick,
+    fault,
 )
 from quarterdeck.schema import commands as c
 from quarterdeck.schema.types import ProcessKind
@@ -72,16 +72,16 @@ def reduce(state: State, input: Input, ctx: Context) -> Step:
         if step.events and kind not in _ENDS and aftermath.is_heard(state, step):
             aftermath.follow(state, step, ctx)
         return step
-    except Exception as error:
+    except BaseException as error:
         state.version = version
         return broken(kind, error)
 
 
-def broken(kind: type, error: Exception) -> Step:
+def broken(kind: type, error: BaseException) -> Step:
     """The outcome of an input whose rule broke down."""
     name = _name(kind)
     step = Step().refuse("internal", f"{name}: the launcher could not do it ({type(error).__name__}), its log says why")
-    step.faults = (Fault(name, error),)
+    step.faults = (fault(name, error),)
     return step
 
 

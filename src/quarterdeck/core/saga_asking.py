@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from quarterdeck.core import slices
 from quarterdeck.core.deadlines import Deadline
 from quarterdeck.core.state import OpenSaga, State
-from quarterdeck.core.step import Commanded, Context, DirectHost, Fault, Step
+from quarterdeck.core.step import Commanded, Context, DirectHost, Step, fault
 from quarterdeck.schema import events as e
 from quarterdeck.schema.replies import DrainPoolIfLast, ReapPanes, SagaDirective, SpawnPoolWindow
 
@@ -71,8 +71,8 @@ def command_slice(state: State, step: Step, row: OpenSaga, command: Struct, ctx:
     first = state.version + 1
     try:
         refused = _refusal(state, step, row, command, ctx)
-    except Exception as error:
-        step.faults += (Fault(f"{name_of(command)}, issued by saga {row.saga_id},", error),)
+    except BaseException as error:
+        step.faults += (fault(f"{name_of(command)}, issued by saga {row.saga_id},", error),)
         refused = BROKEN
     step.commanded += (Commanded(row.saga_id, command, first, state.version, refused),)
     return refused

@@ -28,7 +28,7 @@ from quarterdeck.core.saga_asking import (
 )
 from quarterdeck.core.saga_asking import name_of as name_of_command
 from quarterdeck.core.state import OpenSaga, State
-from quarterdeck.core.step import Context, Fault, Step
+from quarterdeck.core.step import Context, Step, fault
 from quarterdeck.schema import events as e
 
 REASON_CHARACTERS_MAX: Final = 512
@@ -121,8 +121,8 @@ def _steps(state: State, step: Step, row: OpenSaga) -> tuple[Undo, ...] | None:
             raise TypeError(f"it would undo {len(steps)} steps now, and has begun with {row.undoing}: it is not pure")
         for undo in steps:
             _check(state, undo)
-    except Exception as error:
-        step.faults += (Fault(f"saga {name_of(row.saga)}, undoing,", error),)
+    except BaseException as error:
+        step.faults += (fault(f"saga {name_of(row.saga)}, undoing,", error),)
         return None
     return steps
 

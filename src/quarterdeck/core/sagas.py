@@ -36,7 +36,7 @@ from quarterdeck.core.saga_asking import (
 from quarterdeck.core.saga_asking import name_of as name_of_command
 from quarterdeck.core.saga_undo import REASON_CHARACTERS_MAX, close, end
 from quarterdeck.core.state import OpenSaga, State
-from quarterdeck.core.step import Context, DirectHost, Fault, LauncherRestarted, Step
+from quarterdeck.core.step import Context, DirectHost, LauncherRestarted, Step, fault
 from quarterdeck.schema import events as e
 
 RESTARTED: Final = "launcher restarted"
@@ -127,7 +127,7 @@ def _begin(state: State, step: Step, kind: type[Saga], event: e.AnyEvent, ctx: C
         if saga is None:
             return
         _check_saga(saga, kind)
-    except Exception as error:
+    except BaseException as error:
         saga = None
         _note(step, kind, error)
     saga_id = state.rules.saga_id_first + state.sagas_begun
@@ -168,7 +168,7 @@ def _move(state: State, step: Step, row: OpenSaga, decide: Callable[[], Action],
     """Let it decide, and carry that out. One that breaks down has failed, and nobody else notices."""
     try:
         action = _checked(state, decide(), type(row.saga))
-    except Exception as error:
+    except BaseException as error:
         _note(step, type(row.saga), error)
         saga_undo.fail(state, step, row, BROKEN, ctx)
         return
@@ -196,8 +196,8 @@ def _check_saga(saga: object, kind: type[Saga]) -> None:
     convert(to_builtins(saga, order="deterministic"), kind)
 
 
-def _note(step: Step, kind: type[Saga], error: Exception) -> None:
-    step.faults = (*step.faults, Fault(f"saga {name_of(kind)}", error))
+def _note(step: Step, kind: type[Saga], error: BaseException) -> None:
+    step.faults = (*step.faults, fault(f"saga {name_of(kind)}", error))
 
 
 def _carry_out(state: State, step: Step, row: OpenSaga, action: Action, ctx: Context) -> None:

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from quarterdeck.core.deadlines import Deadline
 from quarterdeck.core.state import State
-from quarterdeck.core.step import Context, Fault, Step
+from quarterdeck.core.step import Context, Step, fault
 from quarterdeck.schema.commands import SliceCommand, name_of
 from quarterdeck.schema.events import AnyEvent, SliceEvent
 from quarterdeck.schema.events import name_of as name_of_event
@@ -80,8 +80,8 @@ def _hear(state: State, step: Step, each: Slice[Any], event: AnyEvent, ctx: Cont
     try:
         happened = each.on_event(state.slices[each.name], event, SliceContext(ctx.now, ctx.now_ms, ctx.entropy))
         _tell(state, step, each, happened, ctx.now_ms)
-    except Exception as error:
-        step.faults += (Fault(f"slice {each.name}, hearing of {name_of_event(event)},", error),)
+    except BaseException as error:
+        step.faults += (fault(f"slice {each.name}, hearing of {name_of_event(event)},", error),)
 
 
 def tick(state: State, step: Step, name: str, ctx: Context) -> None:
@@ -92,8 +92,8 @@ def tick(state: State, step: Step, name: str, ctx: Context) -> None:
     try:
         happened = each.on_tick(state.slices[name], SliceContext(ctx.now, ctx.now_ms, ctx.entropy))
         _tell(state, step, each, happened, ctx.now_ms, is_tick=True)
-    except Exception as error:
-        step.faults += (Fault(f"slice {name}, at the time that it asked for,", error),)
+    except BaseException as error:
+        step.faults += (fault(f"slice {name}, at the time that it asked for,", error),)
 
 
 def _context(state: State, ctx: Context) -> SliceContext:

@@ -280,7 +280,17 @@ class Fault(NamedTuple):
     """A rule that broke down: the input's name, and what it raised, for whoever may log it."""
 
     where: str
-    error: Exception
+    error: BaseException
+
+
+def fault(where: str, error: BaseException) -> Fault:
+    """What broke down there, whatever the application's own code raised: its `sys.exit` ends no launcher.
+
+    Raises: KeyboardInterrupt, which is meant for whoever replays.
+    """
+    if isinstance(error, KeyboardInterrupt):
+        raise error
+    return Fault(where, error)
 
 
 class Commanded(Struct, frozen=True, omit_defaults=True):

@@ -65,6 +65,10 @@ from quarterdeck.wire.connection import Refusal
 COMMANDS_AT_ONCE: Final = 256
 """Taken from one connection in a turn: whoever sends more waits for those who send less, never they for him."""
 
+BROKEN: Final = (Exception, KeyboardInterrupt)
+"""What an input may raise. Ctrl-C is a signal that we heed, so that who raises this here is the application's own code.
+"""
+
 
 class Engine:
     """Owns the state. `on_stop` is called once the run is dead and everybody was told."""
@@ -269,7 +273,7 @@ class Engine:
             observation, source = self._observed.popleft()
             try:
                 self._take_in(observation, source)
-            except Exception as error:
+            except BROKEN as error:
                 self.faults.note(f"taking in {type(observation).__name__}", error)
         self._settle()
         self.tally.turns.add(self.clock.elapsed_ns() - began_ns)
@@ -387,7 +391,7 @@ class Engine:
                 step = self.feed(admitted, self.context("client", peer))
                 if step.reply is not None or admitted.id is not None:
                     self.answer(peer, admitted.id, step)
-        except Exception as error:
+        except BROKEN as error:
             doing = value.cmd or "a bad line" if isinstance(value, Malformed) else c.name_of(value)
             self.faults.note(doing, error)
             what = f"{doing}: the launcher could not do it ({type(error).__name__}), its log says why"

@@ -25,7 +25,7 @@ class Faults:
         self.total = 0
         self._counts: OrderedDict[tuple[str, str, str, int], int] = OrderedDict()
 
-    def note(self, doing: str, error: Exception) -> None:
+    def note(self, doing: str, error: BaseException) -> None:
         """Log that something broke down: the launcher goes on without it."""
         self.total += 1
         place = (doing, type(error).__name__, *_line_of(error))
@@ -39,13 +39,13 @@ class Faults:
             log.error("%s broke down again, %d times by now: %s", doing, count, summary(error))
 
 
-def summary(error: Exception) -> str:
+def summary(error: BaseException) -> str:
     """What was raised, in one line, cut; also where the exception cannot say it itself."""
     said = "".join(traceback.format_exception_only(error)).strip()
     return said[:SUMMARY_CHARACTERS_MAX].encode(errors="replace").decode()
 
 
-def _line_of(error: Exception) -> tuple[str, int]:
+def _line_of(error: BaseException) -> tuple[str, int]:
     """The file and line that raised it; an error that was never raised has none."""
     trace = error.__traceback__
     if trace is None:

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 
 from msgspec import MsgspecError, Struct
 
+from quarterdeck.core.sagas import RESTARTED
 from quarterdeck.errors import JournalDamaged
 from quarterdeck.log.reader import StepRow
 from quarterdeck.server.history import History, RunRecord
@@ -52,6 +53,11 @@ class SagaRecord(Struct, frozen=True):
     duration_ms: int | None
     steps: tuple[SagaStep, ...]
     steps_left_out: int = 0
+
+    @property
+    def is_cut_short(self) -> bool:
+        """Whether it was open when its launcher died: then it lasted at least as long as is known."""
+        return self.outcome == RESTARTED
 
 
 class _Line(Struct, frozen=True):

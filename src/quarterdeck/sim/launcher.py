@@ -36,11 +36,11 @@ VERSION: Final = "1.0.0"
 class _Faults(Faults):
     """Nothing may break down, whatever the engine makes of it."""
 
-    def __init__(self, on_fault: Callable[[str, Exception], None]) -> None:
+    def __init__(self, on_fault: Callable[[str, BaseException], None]) -> None:
         super().__init__()
         self._on_fault = on_fault
 
-    def note(self, doing: str, error: Exception) -> None:
+    def note(self, doing: str, error: BaseException) -> None:
         """Tell the world."""
         self._on_fault(doing, error)
 
@@ -61,7 +61,7 @@ class SimLauncher:
         plans: Sequence[ChildPlan],
         children: SimChildren,
         on_end: Callable[[], None],
-        on_fault: Callable[[str, Exception], None],
+        on_fault: Callable[[str, BaseException], None],
     ) -> None:
         self.history = History()
         self.unkept: set[int] = set()

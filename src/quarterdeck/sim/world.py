@@ -234,7 +234,7 @@ class World:
             connection.ended()
         self._check_journal()
 
-    def _broke_down(self, doing: str, error: Exception) -> None:
+    def _broke_down(self, doing: str, error: BaseException) -> None:
         self.fail(Violation(f"{doing} broke down: {error!r}\n{_place_of(error)}"))
 
     def _run_for(self, seconds: float) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import click
 
 from quarterdeck.ui import moments
+from quarterdeck.ui.child_words import duration
 from quarterdeck.ui.command import Command, json_option
 from quarterdeck.ui.looking_back import heading, journal_option, run_option
 from quarterdeck.ui.screen import Screen, standard_output
@@ -74,8 +76,12 @@ def _show(screen: Screen, record: RunRecord, saga: SagaRecord) -> None:
 
 
 def _outcome(record: RunRecord, saga: SagaRecord) -> tuple[str, str]:
+    if saga.outcome is None and record.ending == "running":
+        return f"open for {duration(max(0.0, time.time() - saga.began_ms / 1000))}", "yellow"
     if saga.outcome is None:
-        return ("open", "yellow") if record.ending == "running" else ("open when the launcher died", "red")
+        return "open when the launcher died", "red"
+    if saga.is_cut_short:  # the last that the launcher kept says how long it was open at least
+        return f"open when the launcher died, {saga.duration_ms} ms or more after it began", "red"
     if saga.outcome == "completed":
         return f"completed after {saga.duration_ms} ms", "green"
     return f"failed after {saga.duration_ms} ms: {saga.outcome}", "red"
