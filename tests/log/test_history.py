@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quarterdeck.errors import JournalDamaged, JournalError, JournalUnavailable
+from quarterdeck.log.backlog import Backlog
 from quarterdeck.log.history import EVENTS_AT_ONCE, History, within
 from quarterdeck.log.journal import Journal, Lost, Retention
 from quarterdeck.log.ring import Ring
@@ -24,14 +25,17 @@ class Told:
         self.journal: Journal = begun(path, retention)
         self.history = History(Ring(ring_events, 10**9), lambda line: "old")
         self.history.journal = self.journal
+        self.backlog = self.history.backlog = Backlog()
         self.errors: list[JournalError] = []
         self.history.on_error = self.errors.append
 
-    def tell(self, events: int, *, turn: int = 5, size: int = 0, keep: bool = True) -> None:
+    def tell(self, events: int, *, turn: int = 5, size: int = 0, keep: bool = True, waits: bool = False) -> None:
         for first in range(0, events, turn):
             count = min(turn, events - first)
             version = self.history.newest + count
-            if keep:
+            if waits:
+                self.backlog.extend([step(version, count, size=size)])
+            elif keep:
                 self.journal.append([step(version, count, size=size)])
             self.history.extend([line(version - count + 1 + at, size) for at in range(count)], ["new"] * count)
 
@@ -135,6 +139,32 @@ def test_while_the_journal_is_behind_only_memory_counts(told: Told) -> None:
     assert told.read(70) == lines(71, 80)
 
 
+def test_while_it_cannot_be_written_what_it_holds_is_read_and_what_waits_behind_it(told: Told) -> None:
+    told.tell(50)
+    told.tell(45, waits=True)
+    assert (told.history.oldest, told.history.floor, told.history.ring.floor) == (1, 0, 85)
+    for after in range(96):
+        assert told.read(after) == lines(after + 1, 95)
+    assert told.history.page(45, 95, 10_000) == lines(46, 50)  # what waits is another page
+    told.backlog.clear()
+    assert told.history.floor == 85  # it was given up: nothing joins on to what is on disk
+
+
+def test_while_it_cannot_be_read_what_waits_is_held(told: Told) -> None:
+    told.tell(50)
+    told.tell(45, waits=True)
+    told.history.journal = None
+    assert told.history.floor == 50
+    assert told.read(50) == lines(51, 95)
+
+
+def test_before_there_is_a_journal_all_waits(told: Told) -> None:
+    told.history.journal = None
+    told.tell(45, waits=True)
+    assert told.history.floor == 0
+    assert told.read(0) == lines(1, 45)
+
+
 def test_one_that_cannot_be_read_is_told_and_left(told: Told, tmp_path: Path) -> None:
     told.tell(100)
     change(tmp_path / "journal.sqlite3", "UPDATE steps SET events = x'00' WHERE step = 5")
@@ -173,23 +203,36 @@ def test_reading_leaves_no_transaction_open(told: Told, tmp_path: Path) -> None:
 
 
 @given(
-    turns=st.lists(st.tuples(st.integers(0, 6), st.integers(0, 3)), min_size=1, max_size=40),
+    turns=st.lists(st.tuples(st.integers(0, 6), st.integers(0, 5)), min_size=1, max_size=40),
     ring_events=st.integers(1, 12),
     bytes_max=st.integers(1, 400),
 )
 def test_whatever_happened_what_is_held_is_there(
     turns: list[tuple[int, int]], ring_events: int, bytes_max: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Turns of some events; now and then the journal fails for a while, and a hole is marked."""
+    """Turns of some events; now and then the journal fails for a while: then they wait, or are lost and a hole is
+    marked; and now and then it cannot be read meanwhile.
+    """
     told = Told(tmp_path_factory.mktemp("j") / "journal.sqlite3", ring_events=ring_events)
+    state = "ok"
     for events, what in turns:
-        if what == 0 and told.history.journal is not None:
-            told.history.journal = None
-        elif what == 1 and told.history.journal is None:
-            told.journal.mark_hole(Lost(told.history.newest, 1, 0, "x"), 1, "", b"")
-            told.history.journal = told.journal
-        told.tell(events, keep=told.history.journal is not None)
         history = told.history
+        if what == 0 and state == "ok":
+            state = "late"
+        elif what == 1 and state == "late":
+            state = "lost"
+            told.backlog.clear()
+        elif what == 2 and state == "late":
+            told.history.journal = None
+        elif what == 3 and state != "ok":
+            if told.backlog.steps:
+                told.journal.append(told.backlog.steps)
+                told.backlog.clear()
+            elif history.newest > told.journal.newest:
+                told.journal.mark_hole(Lost(history.newest, 1, 0, "x"), 1, "", b"")
+            told.history.journal, state = told.journal, "ok"
+        told.tell(events, keep=state == "ok", waits=state == "late")
+        assert state != "late" or history.floor <= max(told.backlog.floor, 0)
         assert told.read(history.floor, bytes_max) == lines(history.floor + 1, history.newest)
         assert history.oldest == (history.floor + 1 if history.newest > history.floor else 0)
         assert history.floor <= history.ring.floor

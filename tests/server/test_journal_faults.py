@@ -479,6 +479,29 @@ def test_a_process_that_holds_the_database_is_waited_for_without_haste(opens: Op
     other.close()
 
 
+def test_while_another_process_holds_it_slow_readers_miss_nothing(opens: Opens, folder: Path) -> None:
+    launched = opens(ring_events=20)
+    watcher, publisher = launched.join(), launched.quiet()
+    publish_all(publisher, 200)
+    told = watcher.ping()
+    other = sqlite3.connect(folder / NAME, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    told += until_failing(publisher, watcher)
+    publish_all(publisher, 60)
+    told += watcher.ping()
+    events, replies = all_events(watcher, limit=30)
+    assert {(reply["oldest"], reply["truncated"]) for reply in replies} == {(1, False)}
+    assert events[told[0]["version"] - 1 :] == stream(told)
+    late = launched.quiet()
+    late.send({"cmd": "subscribe", "since": 5, "run_id": late.run_id})
+    told_late = late.until(event="published", version=events[-1]["version"])
+    assert stream(told_late) == events[5:]
+    other.execute("ROLLBACK")
+    other.close()
+    told += until_ok(watcher)
+    assert_nothing_lost(folder, stream(told), watcher.run_id)
+
+
 def test_a_process_that_never_ends_its_reading_holds_nobody_up(opens: Opens, folder: Path) -> None:
     launched = opens(ring_events=10)
     watcher, publisher = launched.join(), launched.quiet()

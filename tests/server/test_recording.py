@@ -339,6 +339,55 @@ def test_a_process_that_holds_the_file_is_waited_for(desk: Desk, caplog: pytest.
     desk.assert_replays()
 
 
+def test_while_it_cannot_be_written_everything_that_was_told_is_held(path: Path) -> None:
+    desk = Desk(path, ring_events=20)
+    desk.publish(200)
+    other = desk.hold()
+    for _ in range(3):
+        desk.publish(100)
+        assert desk.journal_is() == "failing"
+        assert_all_held(desk)
+        desk.retry()
+    other.close()
+    desk.retry()
+    assert desk.journal_is() == "ok"
+    assert_all_held(desk)
+    desk.assert_replays()
+    desk.recording.close()
+
+
+def assert_all_held(desk: Desk) -> None:
+    assert (desk.history.floor, desk.history.oldest) == (0, 1)
+    found: list[bytes] = []
+    while len(found) < desk.history.newest:
+        page = desk.history.page(len(found), desk.history.newest, 5_000)
+        assert page
+        found += page
+    assert found == desk.lines
+
+
+def test_where_it_cannot_be_read_either_what_waits_is_held(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk(path, ring_events=20)
+    desk.publish(200)
+    other = desk.hold()
+    kept = desk.state.version
+    desk.publish(100)
+
+    def refuses(self: Journal, after: int, to: int, bytes_max: int) -> list[bytes]:
+        with recordings_told(self.path):
+            raise sqlite3.OperationalError("disk I/O error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Journal, "lines", refuses)
+        assert desk.history.page(0, desk.history.newest, 5_000) == []
+    assert desk.history.floor == kept
+    assert desk.history.page(kept, kept + 50, 10**9) == desk.lines[kept : kept + 50]
+    other.close()
+    desk.retry()
+    assert_all_held(desk)
+    desk.recording.close()
+
+
 def test_a_checkpoint_that_cannot_be_kept_is_kept_later(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     desk.recording._next_hash = desk.recording._inputs + 1
     kept = Journal.checkpoint

@@ -1,7 +1,7 @@
 """Recording: the engine's side of the journal. Gathers a turn's steps, commits them before anybody is told, keeps the
 state's hash and now and then the state, and goes on when the journal fails.
 
-    ok ── a commit fails ──> late: steps wait in memory, and are kept when the journal works again
+    ok ── a commit fails ──> late: steps wait in the backlog, and are kept when the journal works again
                              late ── too many wait, or the file was damaged ──> lost: they are counted, not kept
     late, lost ── a commit works ──> ok; after `lost` with the hole marked and the state behind it
 
@@ -29,6 +29,7 @@ from quarterdeck.core.saga_kinds import NO_SAGAS
 from quarterdeck.core.state import Rules, State
 from quarterdeck.core.step import Context, Input, JournalReported, Step
 from quarterdeck.errors import JournalDamaged, JournalError
+from quarterdeck.log.backlog import Backlog
 from quarterdeck.log.history import History
 from quarterdeck.log.journal import Journal, KeptValues, Lost, set_aside
 from quarterdeck.schema.types import JournalState
@@ -99,8 +100,7 @@ class Recording:
         self._inputs = 0  # of the run, lost ones included
         self._hashes = 0
         self._next_hash = HASH_EVERY
-        self._waiting: list[KeptValues] = []
-        self._waiting_bytes = 0
+        self._backlog = Backlog()
         self._lost_inputs: int | None = None  # None: nothing is lost so far
         self._lost_before = 0
         self._figures = JournalFigures()
@@ -136,6 +136,7 @@ class Recording:
         self._loop = loop
         self._observe = observe
         history.journal = self._journal
+        history.backlog = self._backlog
         history.on_error = self._fail
         if self._trouble is not None:
             self._try_later()
@@ -208,8 +209,8 @@ class Recording:
 
     def figures(self) -> JournalFigures:
         """What was kept so far, and what waits."""
-        self._figures.waiting_bytes = self._waiting_bytes
-        self._figures.waiting_steps = len(self._waiting)
+        self._figures.waiting_bytes = self._backlog.bytes
+        self._figures.waiting_steps = len(self._backlog.steps)
         self._figures.lost_inputs = self._lost_before + (self._lost_inputs or 0)
         return self._figures
 
@@ -232,19 +233,18 @@ class Recording:
         if self._lost_inputs is not None:
             self._lost_inputs += len(steps)
             return
-        self._waiting.extend(steps)
-        self._waiting_bytes += sum(len(input) + len(events) for _, _, input, events in steps)
-        if self._waiting_bytes > self._limits.journal_waiting_bytes:
-            self._lose(len(self._waiting))
+        self._backlog.extend(steps)
+        if self._backlog.bytes > self._limits.journal_waiting_bytes:
+            self._lose(len(self._backlog.steps))
 
     def _lose(self, inputs: int) -> None:
         self._lost_inputs = inputs
-        self._waiting.clear()
-        self._waiting_bytes = 0
+        self._backlog.clear()
 
     def _fail(self, error: JournalError) -> None:
-        """The journal cannot be written or read."""
-        self._history.journal = None
+        """The journal cannot be written, and what it holds is read all the same; or it cannot be read, and history has
+        let go of it.
+        """
         if self._trouble is None:
             log.error("the journal fails, and the launcher goes on without it for now: %s", error)
             self._trouble = str(error)
@@ -254,6 +254,7 @@ class Recording:
             self._try_later()
         if isinstance(error, JournalDamaged) and self._journal is not None:
             self._damaged, self._journal = self._journal, None
+            self._history.journal = None
             self._damaged.close()
             self._lose(self._inputs)  # all of the run so far: it stays in the file that is set aside
 
@@ -296,10 +297,9 @@ class Recording:
             self._lost_inputs = None
             self._lost_before += lost
             return lost
-        if self._waiting:
-            self._append(journal, self._waiting)
-            self._waiting.clear()
-            self._waiting_bytes = 0
+        if self._backlog.steps:
+            self._append(journal, self._backlog.steps)
+            self._backlog.clear()
         if self._inputs >= self._next_hash:
             self._checkpoint(journal)
         return None
