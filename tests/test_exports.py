@@ -66,6 +66,8 @@ CLIENT = {
     "default_data_dir",
     "prepare_data_dir",
     "find_endpoint",
+    "last_holder",
+    "last_holder_at",
 }
 
 

@@ -135,6 +135,10 @@ FILES = {
     # Where no launcher is left to ask, its children are ended as it would have ended them.
     "ui/survivors.py": FileRule(lazily=_names("server.survivors")),
     "ui/looking_back.py": FileRule(lazily=_names("server.history")),
+    # Which process a pid is, the kernel is asked in one place.
+    "ui/process_facts.py": FileRule(ours=_names("transport.peercred")),
+    # A report of a launcher that is dead is read from its journal.
+    "ui/remains.py": FileRule(lazily=_names("server.history server.runs server.selection")),
     "ui/slicing.py": FileRule(lazily=_names("server.loading")),
     "ui/commands/check.py": FileRule(lazily=_names("server.saga_loading server.slicing")),  # does what `up` would
 }

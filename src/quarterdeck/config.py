@@ -183,6 +183,13 @@ def describe() -> list[Setting]:
     return [*_described(Config, ""), *_described(Limits, "limits.")]
 
 
+def values_of(config: Config) -> dict[str, Any]:
+    """Every setting and limit of a configuration by its key, in the order of definition."""
+    values = structs.asdict(config)
+    limits: Limits = values.pop("limits")
+    return values | {f"limits.{name}": value for name, value in structs.asdict(limits).items()}
+
+
 def _keys() -> list[str]:
     return [setting.key for setting in describe()]
 

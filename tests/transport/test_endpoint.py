@@ -12,9 +12,10 @@ import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 import pytest
@@ -194,13 +195,19 @@ def test_path_that_would_be_an_abstract_name_is_refused(address: str) -> None:
 # -- The claim
 
 
+def holder(data_dir: Path, address: str, pid: int, version: str, settings: Mapping[str, Any] | None = None) -> Holder:
+    return Holder(pid, version, address, os.path.realpath(data_dir), settings)
+
+
 def test_claim_writes_who_holds_it_into_both_files_and_creates_all_0700(place: tuple[Path, str]) -> None:
     data_dir, address = place
-    claim = Claim.take(data_dir, address, version="1.2.3", pid=4242)
+    claim = Claim.take(data_dir, address, version="1.2.3", pid=4242, settings={"limits.windows": 3})
     for lock in (data_dir / "launcher.lock", Path(f"{address}.lock")):
-        assert json.loads(lock.read_text()) == {"pid": 4242, "version": "1.2.3", "endpoint": address}
-        assert endpoint.read_holder(lock) == Holder(4242, "1.2.3", address)
+        written = {"pid": 4242, "version": "1.2.3", "endpoint": address, "data_dir": os.path.realpath(data_dir)}
+        assert json.loads(lock.read_text()) == {**written, "settings": {"limits.windows": 3}}
+        assert endpoint.read_holder(lock) == holder(data_dir, address, 4242, "1.2.3", {"limits.windows": 3})
         assert stat.S_IMODE(lock.stat().st_mode) == 0o600
+    assert endpoint.last_holder(data_dir) == endpoint.last_holder_at(address) == endpoint.read_holder(lock)
     for folder in (data_dir, data_dir.parent, Path(address).parent):
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     claim.release()
@@ -215,14 +222,14 @@ def test_release_frees_both_locks_keeps_both_files_and_may_be_repeated(place: tu
     assert not first.held
     second = Claim.take(data_dir, address, version="2", pid=os.getpid(), sleep=never_sleep)
     assert [os.stat(lock).st_ino for lock in (data_dir / "launcher.lock", f"{address}.lock")] == inodes
-    assert endpoint.read_holder(data_dir / "launcher.lock") == Holder(os.getpid(), "2", address)
+    assert endpoint.read_holder(data_dir / "launcher.lock") == holder(data_dir, address, os.getpid(), "2")
     second.release()
 
 
 def test_nothing_is_left_of_a_longer_line_written_before(place: tuple[Path, str]) -> None:
     Claim.take(*place, version="1" * 500, pid=2**32 - 1).release()
     claim = Claim.take(*place, version="2", pid=os.getpid())
-    assert endpoint.read_holder(place[0] / "launcher.lock") == Holder(os.getpid(), "2", place[1])
+    assert endpoint.read_holder(place[0] / "launcher.lock") == holder(*place, os.getpid(), "2")
     claim.release()
 
 
@@ -243,7 +250,7 @@ def test_who_runs_on_a_folder_is_known_as_long_as_he_holds_it(place: tuple[Path,
     data_dir, address = place
     assert endpoint.current_holder(data_dir) is None
     claim = Claim.take(data_dir, address, version="1", pid=os.getpid())
-    assert endpoint.current_holder(data_dir) == Holder(os.getpid(), "1", address)
+    assert endpoint.current_holder(data_dir) == holder(data_dir, address, os.getpid(), "1")
     claim.release()
     assert endpoint.current_holder(data_dir) is None, "the file says who held it last, not who holds it"
     Claim.take(data_dir, address, version="2", pid=os.getpid()).release()  # asking has not kept it locked
@@ -391,7 +398,7 @@ def test_lock_that_comes_free_while_waiting_is_taken(place: tuple[Path, str]) ->
     held = Leaving(place[0] / "launcher.lock", "")
     held.act_after = 2
     claim = Claim.take(*place, version="1", pid=os.getpid(), clock=held.clock, sleep=held.sleep)
-    assert endpoint.read_holder(held.path) == Holder(os.getpid(), "1", place[1])
+    assert endpoint.read_holder(held.path) == holder(*place, os.getpid(), "1")
     claim.release()
 
 
@@ -573,8 +580,8 @@ def test_full_disk_is_refused_and_both_locks_let_go(place: tuple[Path, str], mon
 def test_holder_keeps_every_character_of_its_words(place: tuple[Path, str], tmp_path: Path) -> None:
     address = os.fsdecode(os.fsencode(tmp_path) + b"/run/\xff\xc3\xa9.sock")
     claim = Claim.take(place[0], address, version="\U0001f6a2" * 512, pid=2**32 - 1)
-    holder = endpoint.read_holder(f"{address}.lock")
-    assert holder == Holder(2**32 - 1, "\U0001f6a2" * 512, address)
+    found = endpoint.read_holder(f"{address}.lock")
+    assert found == holder(place[0], address, 2**32 - 1, "\U0001f6a2" * 512)
     claim.release()
 
 

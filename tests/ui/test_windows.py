@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 
 import pytest
@@ -66,25 +65,3 @@ def test_drift_is_of_the_window_that_is_open_now() -> None:
     drift = {"event": "hwnd_drift_detected", "kind": "off_monitor", "label": "a"}
     assert drift_by_label([opened, drift]) == {"a": ["off_monitor"]}
     assert drift_by_label([opened, drift, opened]) == {}
-
-
-@pytest.mark.usefixtures("host")
-def test_a_diagnosis_holds_everything(launcher: Launcher) -> None:
-    diagnosis = json.loads(launcher.run("diag", "--json").stdout)
-    assert diagnosis["launcher"]["endpoint"] == launcher.endpoint
-    assert diagnosis["versions"]["quarterdeck"] == quarterdeck.__version__
-    assert diagnosis["default_limits"]["limits.windows"] == "4096"
-    assert [row["label"] for row in diagnosis["snapshot"]["windows"]] == ["main", "stray"]
-    assert [event["version"] for event in diagnosis["events"]] == list(range(1, diagnosis["snapshot"]["version"] + 1))
-    facts = {fact["pid"]: fact for fact in diagnosis["processes"]}
-    assert facts[os.getpid()]["difference"] is None
-    assert diagnosis["differences"] == []
-
-
-@pytest.mark.usefixtures("host")
-def test_a_diagnosis_as_text_has_its_sections(launcher: Launcher) -> None:
-    lines = launcher.run("diag").stdout.splitlines()
-    sections = [line for line in lines if line.startswith("== ")]
-    wanted = ("versions", "launcher", "default limits", "differences", "left behind", "processes", "snapshot", "last")
-    assert all(section.removeprefix("== ").startswith(word) for section, word in zip(sections, wanted, strict=True))
-    assert "none" in lines

@@ -13,7 +13,14 @@ if TYPE_CHECKING:
     from quarterdeck.client.aio import Client, connect
     from quarterdeck.client.blocking import BlockingClient, connect_blocking
     from quarterdeck.client.cursor import Cursor, RunChanged, Told
-    from quarterdeck.transport.endpoint import Holder, current_holder, current_holder_at, default_data_dir
+    from quarterdeck.transport.endpoint import (
+        Holder,
+        current_holder,
+        current_holder_at,
+        default_data_dir,
+        last_holder,
+        last_holder_at,
+    )
     from quarterdeck.transport.folders import prepare_data_dir
     from quarterdeck.wire.codec import Unknown
 
@@ -31,6 +38,8 @@ _HOMES: Final = {
     "current_holder_at": "quarterdeck.transport.endpoint",
     "default_data_dir": "quarterdeck.transport.endpoint",
     "find_endpoint": "quarterdeck.client.address",
+    "last_holder": "quarterdeck.transport.endpoint",
+    "last_holder_at": "quarterdeck.transport.endpoint",
     "prepare_data_dir": "quarterdeck.transport.folders",
 }
 
@@ -48,6 +57,8 @@ __all__ = [
     "current_holder_at",
     "default_data_dir",
     "find_endpoint",
+    "last_holder",
+    "last_holder_at",
     "prepare_data_dir",
 ]
 

@@ -148,7 +148,8 @@ class ConnectionRow(Struct, frozen=True):
     `cursor`: up to which version it was sent the stream, null before it is sent any; `lag`: how many events behind that
     it is due, and `lag_bytes` those of them that are held in memory. `missed`: events that it was told it will not be
     sent, since it was too slow. `commands`: lines taken from it, bad ones among them. `waiting_replies` and
-    `waiting_bytes`: what waits until it reads; `blocked`: its socket takes no more.
+    `waiting_bytes`: what waits until it reads; `blocked`: its socket takes no more. `start`: when its process started,
+    as this system's kernel counts (the unit is the system's own), null where pids are not checked.
     """
 
     client_id: int
@@ -165,6 +166,7 @@ class ConnectionRow(Struct, frozen=True):
     waiting_replies: int
     waiting_bytes: int
     blocked: bool
+    start: int | None = None
 
 
 class ChildRow(Struct, frozen=True):

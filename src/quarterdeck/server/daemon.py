@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
-from quarterdeck.config import Config
+from quarterdeck.config import Config, values_of
 from quarterdeck.core.saga_kinds import NO_SAGAS
 from quarterdeck.core.state import State
 from quarterdeck.drivers import orphans
@@ -100,7 +100,9 @@ def run(
     open_files = raise_descriptor_limit()
     checks = config.folder_check == "on"
     prepare_folder(os.path.dirname(address), checks_way=checks)
-    claim = Claim.take(folder, address, version=__version__, pid=os.getpid(), checks_folders=checks)
+    claim = Claim.take(
+        folder, address, version=__version__, pid=os.getpid(), settings=values_of(config), checks_folders=checks
+    )
     try:
         if passed is None:
             claim.remove_stale_socket()

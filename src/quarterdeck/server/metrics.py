@@ -390,6 +390,7 @@ def _connection(engine: Engine, peer: Peer, sizes: list[int]) -> ConnectionRow |
         waiting_replies=peer.outbox.replies,
         waiting_bytes=peer.outbox.bytes,
         blocked=peer.blocked,
+        start=process.start,
     )
 
 

@@ -31,7 +31,7 @@ PATH_BYTES_MAX = 103 if sys.platform == "darwin" else 107  # sun_path without it
 
 _HOLDER_WAIT_S = 1.0  # protocol, section 9: re-reading for up to 1 s
 _HOLDER_REREAD_S = 0.01
-_HOLDER_BYTES_MAX = 8192  # a version of 512 characters and a path, each character at most 12 bytes of JSON
+_HOLDER_BYTES_MAX = 32_768  # a version of 512 characters, two paths and the settings, 12 bytes of JSON a character
 _STALE_LOOKS = 10  # a launcher that is killed lets go of its locks a moment before its socket
 _REPLACED_MAX = 16  # a lock file replaced this often while we lock it is somebody's doing, not chance
 _WINDOWS_LOCK_OFFSET = 1 << 30  # Windows locks forbid reading what they cover, so the lock lies beyond the content
@@ -148,11 +148,15 @@ def check_path(address: str) -> None:
 
 
 class Holder(NamedTuple):
-    """What a launcher writes into its lock files, so that a second one can say who is there."""
+    """What a launcher writes into its lock files, so that a second one can say who is there, and a diagnosis by which
+    settings it runs or ran. `data_dir` and `settings` are None where an older launcher wrote it.
+    """
 
     pid: int
     version: str
     endpoint: str
+    data_dir: str | None = None
+    settings: Mapping[str, Any] | None = None
 
 
 def read_holder(path: str | os.PathLike[str]) -> Holder | None:
@@ -174,8 +178,25 @@ def read_holder(path: str | os.PathLike[str]) -> Holder | None:
         return None
     match value:
         case {"pid": int(pid), "version": str(version), "endpoint": str(endpoint)}:
-            return Holder(pid, version, endpoint)
+            data_dir, settings = value.get("data_dir"), value.get("settings")
+            return Holder(
+                pid,
+                version,
+                endpoint,
+                data_dir if isinstance(data_dir, str) else None,
+                settings if isinstance(settings, dict) else None,
+            )
     return None
+
+
+def last_holder(data_dir: str | os.PathLike[str]) -> Holder | None:
+    """Return which launcher ran on a data folder last, whether it runs now or not; None where none ever did."""
+    return read_holder(os.path.join(data_dir, "launcher.lock"))
+
+
+def last_holder_at(address: str) -> Holder | None:
+    """The same of an address. None on Windows, where an address has no lock file."""
+    return None if sys.platform == "win32" else read_holder(f"{address}.lock")
 
 
 def current_holder(data_dir: str | os.PathLike[str]) -> Holder | None:
@@ -212,11 +233,12 @@ class Claim:
         *,
         version: str,
         pid: int,
+        settings: Mapping[str, Any] | None = None,
         checks_folders: bool = True,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> Self:
-        """Take both locks or none, and write pid, version and endpoint into both files.
+        """Take both locks or none, and write who holds them, where and by which `settings` into both files.
 
         Creates the data folder, and prepares the socket's; `checks_folders`: neither may be others' to change. `clock`
         and `sleep` count in seconds; they are used only while another holder has not yet written who it is.
@@ -227,8 +249,9 @@ class Claim:
         try:
             for path in _lock_paths(data_dir, address, checks_folders):
                 locks.append(_lock_or_raise(path, clock, sleep))  # noqa: PERF401 - the first is let go if the second fails
+            holder = Holder(pid, version, address, os.path.realpath(data_dir), settings)
             for lock in locks:
-                _write_holder(lock, Holder(pid, version, address))
+                _write_holder(lock, holder)
         except BaseException:
             _unlock(locks)
             raise
@@ -295,7 +318,7 @@ def _lock_or_raise(path: str, clock: Callable[[], float], sleep: Callable[[float
         # What a dead launcher wrote is still there until the new holder writes, and the lock may come free meanwhile.
         holder = read_holder(path)
         if (holder is not None and _is_alive(holder.pid)) or clock() >= deadline:
-            raise AlreadyRunning(*(holder or (None, None, None)))
+            raise AlreadyRunning(*(holder[:3] if holder is not None else (None, None, None)))
         sleep(_HOLDER_REREAD_S)
 
 

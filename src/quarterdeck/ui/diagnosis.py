@@ -1,10 +1,14 @@
-"""A diagnosis: versions, limits, snapshot, last events, and what the system says of each process beside what the
-launcher believes, with their differences.
+"""A diagnosis: versions, the launcher's own settings, snapshot, last events, what it keeps on disk, and what the system
+says of each process beside what the launcher believes, with their differences.
+
+Rules: a launcher that is dead, or does not answer, left most of it on disk: then that is reported. Which settings it
+runs by, a launcher writes into its lock file.
 """
 
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterator
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,44 +18,39 @@ from quarterdeck.config import describe
 from quarterdeck.schema.events import LEFT_BEHIND
 from quarterdeck.schema.replies import Snapshot
 from quarterdeck.ui.history import events_held
+from quarterdeck.ui.process_facts import Fact, facts_left, facts_of
+from quarterdeck.ui.remains import Remains, last_state
 from quarterdeck.ui.screen import Screen
 from quarterdeck.ui.text import cut
 from quarterdeck.version import __version__
 
 if TYPE_CHECKING:
-    from quarterdeck.client import BlockingClient
+    from quarterdeck.client import BlockingClient, Holder
 
 EVENTS_MAX: Final = 200
 LINE_CHARACTERS_MAX: Final = 400
 LIBRARIES: Final = ("msgspec", "uvloop", "click", "rich", "psutil", "xcffib")
 
 
-class Fact(msgspec.Struct, frozen=True):
-    """One process: the launcher's belief, the system's word, and where they differ (none: they agree)."""
-
-    pid: int
-    believed: str
-    found: str
-    command: str
-    memory_bytes: int | None
-    difference: str | None
-
-
 class Diagnosis(msgspec.Struct, frozen=True):
-    """Everything in one value."""
+    """Everything in one value. `launcher` is the one that answered, else the last one that was there, if any; `answers`
+    says which. `settings` are that launcher's own, None where it did not say them.
+    """
 
     versions: dict[str, str]
+    answers: bool
     launcher: dict[str, Any]
-    default_limits: dict[str, str]
-    snapshot: Snapshot
-    events: list[dict[str, Any]]
-    processes: list[Fact]
+    settings: dict[str, Any] | None
     differences: list[str]
     left_behind: list[str]
+    processes: list[Fact]
+    kept: Remains
+    snapshot: Snapshot | None
+    events: list[dict[str, Any]]
 
 
-def diagnose(client: BlockingClient) -> Diagnosis:
-    """Ask the launcher and the system."""
+def diagnose(client: BlockingClient, holder: Holder | None, kept: Remains) -> Diagnosis:
+    """Ask the launcher and the system. `holder` is what the lock file says, which may be another launcher's."""
     snapshot = client.get_snapshot()
     events = list(events_held(client, max(0, snapshot.version - EVENTS_MAX)))[-EVENTS_MAX:]
     launcher = {
@@ -60,39 +59,116 @@ def diagnose(client: BlockingClient) -> Diagnosis:
         "endpoint": client.endpoint,
         "run_id": client.run_id,
     }
-    facts = [_fact(row.pid, row.state, row.spawned_at) for row in snapshot.processes]
+    its_own = holder is not None and (holder.pid, holder.version) == (client.launcher_pid, client.launcher_version)
+    facts = facts_of(snapshot, client.get_metrics(), client.launcher_pid)
     return Diagnosis(
         versions=_versions(),
+        answers=True,
         launcher=launcher,
-        default_limits={setting.key: setting.default for setting in describe()},
-        snapshot=msgspec.structs.replace(snapshot, id=None),
-        events=events,
-        processes=facts,
+        settings=dict(holder.settings) if its_own and holder is not None and holder.settings is not None else None,
         differences=[
-            *(f"pid {fact.pid}: {fact.difference}" for fact in facts if fact.difference is not None),
+            *(f"pid {fact.pid} ({fact.what}): {fact.difference}" for fact in facts if fact.difference is not None),
             *(f"pid {row.pid}: the host does not answer probes" for row in snapshot.processes if row.unresponsive),
         ],
-        left_behind=[text for event in events if (text := _left_behind(event)) is not None],
+        left_behind=_all_left_behind(events),
+        processes=facts,
+        kept=kept,
+        snapshot=msgspec.structs.replace(snapshot, id=None),
+        events=events,
+    )
+
+
+def diagnose_remains(endpoint: str, holder: Holder | None, kept: Remains) -> Diagnosis:
+    """What there is without a launcher that answers: of the last one, from its files."""
+    last = last_state(kept, EVENTS_MAX)
+    launcher: dict[str, Any] = {"endpoint": endpoint}
+    if holder is not None:
+        launcher |= {"pid": holder.pid, "version": holder.version}
+    return Diagnosis(
+        versions=_versions(),
+        answers=False,
+        launcher=launcher,
+        settings=dict(holder.settings) if holder is not None and holder.settings is not None else None,
+        differences=[],
+        left_behind=_all_left_behind(last.events),
+        processes=facts_left(last.snapshot, holder.pid if holder is not None else None),
+        kept=kept,
+        snapshot=last.snapshot,
+        events=last.events,
     )
 
 
 def show(screen: Screen, diagnosis: Diagnosis) -> None:
     """The same as text, a section a heading."""
     _section(screen, "versions", [f"{name} {version}" for name, version in diagnosis.versions.items()])
-    _section(screen, "launcher", [f"{name}: {value}" for name, value in diagnosis.launcher.items()])
-    _section(screen, "default limits", [f"{key} = {default}" for key, default in diagnosis.default_limits.items()])
-    _section(screen, "differences between belief and system", diagnosis.differences or ["none"])
+    which = "launcher" if diagnosis.answers else "the last launcher, which does not answer"
+    _section(screen, which, [f"{name}: {value}" for name, value in diagnosis.launcher.items()])
+    _section(screen, "settings", list(_setting_lines(diagnosis.settings)))
+    if diagnosis.answers:
+        _section(screen, "differences between belief and system", diagnosis.differences or ["none"])
     _section(screen, "left behind by children, and killed, in the last events", diagnosis.left_behind or ["none"])
-    screen.line("== processes", "bold")
-    headings = ("PID", "BELIEVED", "FOUND", "MEMORY", "COMMAND")
-    rows = [
-        (str(fact.pid), fact.believed, fact.found, _memory(fact.memory_bytes), cut(fact.command, 60))
-        for fact in diagnosis.processes
-    ]
-    screen.table(headings, rows, ["red" if fact.difference else "" for fact in diagnosis.processes])
-    _section(screen, "snapshot", [msgspec.json.format(msgspec.json.encode(diagnosis.snapshot)).decode()])
+    heading = "processes" if diagnosis.answers else "what has the pids now that it knew last"
+    _show_processes(screen, heading, diagnosis.processes)
+    _show_kept(screen, diagnosis.kept)
+    if diagnosis.snapshot is not None:
+        heading = "snapshot" if diagnosis.answers else "the last state that the journal has"
+        _section(screen, heading, [msgspec.json.format(msgspec.json.encode(diagnosis.snapshot)).decode()])
     lines = [cut(msgspec.json.encode(event).decode(), LINE_CHARACTERS_MAX) for event in diagnosis.events]
     _section(screen, f"last {len(lines)} events", lines)
+
+
+def _setting_lines(settings: dict[str, Any] | None) -> Iterator[str]:
+    """Each with what this version's default is, where it is another."""
+    if settings is None:
+        yield "not known: the launcher did not write them into its lock file, or that is not to be found"
+        return
+    defaults = {setting.key: setting.default for setting in describe()}
+    for key, value in settings.items():
+        default = defaults.get(key)
+        is_default = default is None or default == str(value)
+        yield f"{key} = {value}" if is_default else f"{key} = {value} (default: {default})"
+
+
+def _show_processes(screen: Screen, heading: str, facts: list[Fact]) -> None:
+    screen.line(f"== {heading}", "bold")
+    headings = ("PID", "WHAT", "BELIEVED", "FOUND", "MEMORY", "COMMAND")
+    rows = [
+        (str(fact.pid), fact.what, fact.believed, fact.found, _memory(fact.memory_bytes), cut(fact.command, 60))
+        for fact in facts
+    ]
+    screen.table(headings, rows, ["red" if fact.difference else "" for fact in facts])
+
+
+def _show_kept(screen: Screen, kept: Remains) -> None:
+    """What is in the data folder."""
+    _section(screen, "configuration", list(_configuration_lines(kept)))
+    files = [f"{file.name}: {file.bytes} bytes, written {file.written_at}" for file in kept.files]
+    _section(screen, f"files in {kept.data_dir}", files or ["none"])
+    if kept.problems:
+        _section(screen, "what could not be read", kept.problems)
+    runs = [
+        f"{run['run_id']} began {run['began']}, {run['ending']}, last heard of {run['last']}, version {run['version']}"
+        for run in kept.runs
+    ]
+    _section(screen, "runs in the journal", runs or ["none"])
+    for name, lines in kept.logs.items():
+        _section(screen, f"log of {name}, its last lines", lines)
+
+
+def _configuration_lines(kept: Remains) -> Iterator[str]:
+    found = kept.configuration
+    if found is None:
+        yield "no quarterdeck.toml"
+        return
+    yield found["path"]
+    if found["problem"] is not None:
+        yield found["problem"]
+    else:
+        yield f"processes: {', '.join(found['processes']) or 'none'}"
+
+
+def _all_left_behind(events: list[dict[str, Any]]) -> list[str]:
+    return [text for event in events if (text := _left_behind(event)) is not None]
 
 
 def _left_behind(event: dict[str, Any]) -> str | None:
@@ -118,29 +194,6 @@ def _versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             found[library] = "not installed"
     return found
-
-
-def _fact(pid: int, believed: str, spawned_at: str) -> Fact:
-    """What the system says of a pid. A process that started after it registered is another one with the same pid."""
-    from datetime import datetime
-
-    import psutil
-
-    try:
-        process = psutil.Process(pid)
-        with process.oneshot():
-            found, command = process.status(), " ".join(process.cmdline()) or process.name()
-            memory, began = process.memory_info().rss, process.create_time()
-    except psutil.NoSuchProcess:
-        difference = "believed running, and there is no such process" if believed == "running" else None
-        return Fact(pid, believed, "gone", "", None, difference)
-    except psutil.AccessDenied:
-        return Fact(pid, believed, "not to be seen", "", None, None)
-    is_another = began > datetime.fromisoformat(spawned_at).timestamp() + 1
-    if believed == "running" and (found == psutil.STATUS_ZOMBIE or is_another):
-        what = "a zombie" if found == psutil.STATUS_ZOMBIE else "another process that has its pid now"
-        return Fact(pid, believed, found, command, memory, f"believed running, and it is {what}")
-    return Fact(pid, believed, found, command, memory, None)
 
 
 def _memory(size: int | None) -> str:

@@ -108,7 +108,7 @@ def _detached(application: Application, settings: list[str]) -> int:
     settled = Config.from_settings(settings, application.deck.config)
     holder = current_holder(application.folder)
     if holder is not None:
-        raise AlreadyRunning(*holder)
+        raise AlreadyRunning(holder.pid, holder.version, holder.endpoint)
     arguments = ["--config", str(application.path), "--data-dir", str(application.folder)]
     arguments += [] if application.endpoint is None else ["--endpoint", application.endpoint]
     arguments += [part for setting in settings for part in ("--set", setting)]
