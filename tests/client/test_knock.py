@@ -78,6 +78,7 @@ UNUSUAL = {
     "no JSON": b"HTTP/1.1 400 Bad Request\n",
     "no UTF-8": b"\xff\n",
     "no object": b"[1]\n",
+    "no end of brackets": b"[" * 100_000 + b"\n",
     "half a line": b'{"event":',
     "a welcome that names nobody": lines.line(event="registered") + lines.subscribed() + lines.pong(3, 2),
     "somebody else's pong": lines.registered(1) + lines.subscribed() + lines.pong(4, 2),

@@ -48,7 +48,7 @@ def knock(address: str, name: str, timeout_s: float) -> Answer | None:
         visit.leave()
     except TimeoutError:
         raise late from None
-    except (OSError, ValueError):  # it hung up, or said something else
+    except (OSError, ValueError, RecursionError):  # it hung up, or said something else
         return None
     finally:
         visit.stream.close()
