@@ -294,7 +294,7 @@ def _begin(path: Path) -> str | None:
             close_last_run(journal)
             head = Head(NEXT_RUN, "1.2.3", 4_000_009, Rules())
             journal.begin_run(NEXT_RUN, encode_value(head), BEGAN_MS + 10_000)
-            journal.append([Kept(0, BEGAN_MS + 10_000, b"{}", b"")])
+            journal.append([Kept(0, BEGAN_MS + 10_000, b"{}", b"", 0)])
     except JournalError as error:
         return str(error)
     return None

@@ -12,6 +12,7 @@ from quarterdeck.log.journal import Journal, Kept, Retention
 
 FOREVER = Retention(1 << 40, 1 << 50)
 DAY_MS = 86_400_000
+BEGAN_MS = 1000
 
 
 def line(version: int, size: int = 0) -> bytes:
@@ -19,10 +20,11 @@ def line(version: int, size: int = 0) -> bytes:
     return b'{"event":"e","version":%d,"x":"%s"}\n' % (version, b"x" * size)
 
 
-def step(version: int, events: int = 1, *, at_ms: int | None = None, size: int = 0) -> Kept:
-    """A step after which the stream is at `version`, with so many events."""
-    lines = [line(number, size) for number in range(version - events + 1, version + 1)]
-    return Kept(version, 1000 + version if at_ms is None else at_ms, b'{"input":%d}' % version, b"".join(lines))
+def step(version: int, events: int = 1, *, at_ms: int | None = None, ran_ms: int | None = None, size: int = 0) -> Kept:
+    """A step after which the stream is at `version`, with so many events; the clock was set where `ran_ms` says so."""
+    lines = b"".join([line(number, size) for number in range(version - events + 1, version + 1)])
+    at_ms = BEGAN_MS + version if at_ms is None else at_ms
+    return Kept(version, at_ms, b'{"input":%d}' % version, lines, at_ms - BEGAN_MS if ran_ms is None else ran_ms)
 
 
 def opened(path: Path, retention: Retention = FOREVER, sync: Literal["normal", "full"] = "normal") -> Journal:
@@ -31,7 +33,7 @@ def opened(path: Path, retention: Retention = FOREVER, sync: Literal["normal", "
 
 def begun(path: Path, retention: Retention = FOREVER, run_id: str = "run-1") -> Journal:
     journal = opened(path, retention)
-    journal.begin_run(run_id, b'{"run":"%s"}' % run_id.encode(), 1000)
+    journal.begin_run(run_id, b'{"run":"%s"}' % run_id.encode(), BEGAN_MS)
     return journal
 
 

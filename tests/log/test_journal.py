@@ -12,8 +12,9 @@ import pytest
 from quarterdeck.errors import JournalDamaged, JournalError, JournalUnavailable
 from quarterdeck.log import journal as journals
 from quarterdeck.log.journal import Kept, Lost, Retention, set_aside
-from quarterdeck.log.reader import JournalReader
+from quarterdeck.log.reader import JournalReader, Setting
 from tests.log.kept import (
+    BEGAN_MS,
     DAY_MS,
     FOREVER,
     all_lines,
@@ -76,18 +77,72 @@ def test_one_turn_is_one_commit_and_seen_by_others_at_once(path: Path) -> None:
     journal.close()
 
 
-def test_time_never_goes_back_within_a_file(path: Path) -> None:
+def times(path: Path) -> list[int]:
+    return [row[0] for row in rows(path, "SELECT at_ms FROM steps ORDER BY step")]
+
+
+def test_a_clock_that_goes_back_a_little_is_waited_for(path: Path) -> None:
     journal = begun(path)
-    journal.append([step(1, at_ms=5000), step(2, at_ms=3000)])
-    journal.append([step(3, at_ms=2000)])
+    ahead = [step(1, at_ms=5000), step(2, at_ms=4100, ran_ms=4001), step(3, at_ms=5001, ran_ms=4600)]
+    journal.append(ahead[:2])
+    journal.append(ahead[2:])
+    assert times(path) == [5000, 5000, 5001]
+    assert journal.reader.settings(1) == []
+    journal.close()
+
+
+def test_a_clock_that_is_set_is_followed_and_told(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    journal = begun(path)
+    journal.append([step(1, at_ms=9_000_000), step(2, at_ms=9_000_001 - 3_600_000, ran_ms=8_999_001)])
+    journal.append([step(3, at_ms=5_400_005, ran_ms=8_999_005), step(4, at_ms=5_400_010 + DAY_MS, ran_ms=8_999_010)])
+    journal.append([step(5, at_ms=5_400_011 + DAY_MS, ran_ms=8_999_011)])
+    assert times(path) == [9_000_000, 5_400_001, 5_400_005, 5_400_010 + DAY_MS, 5_400_011 + DAY_MS]
+    assert journal.reader.settings(1) == [Setting(1, 5_400_001, -3_600_000), Setting(3, 5_400_010 + DAY_MS, DAY_MS)]
+    back, ahead = (record.getMessage() for record in caplog.records)
+    assert back.startswith("the clock was set back by 1:00:00:")
+    assert ahead.startswith("the clock is ahead by 1 day, 0:00:00: it was set, or the machine slept;")
+    journal.close()
+
+
+def test_a_clock_that_is_kept_right_is_not_set(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    journal = begun(path)
+    for number in range(1, 11):  # a day, and 43 seconds more or less by the other clock
+        journal.append(
+            [step(number, 0, at_ms=BEGAN_MS + number * DAY_MS + 43_000 * (number % 2), ran_ms=number * DAY_MS)]
+        )
+    assert journal.reader.settings(1) == []
+    assert not caplog.records
+    journal.close()
+
+
+def test_a_run_begins_by_the_clock_as_it_is_then(path: Path) -> None:
+    journal = begun(path)
+    journal.append([step(1, at_ms=5_000_000)])
     journal.close()
     journal = opened(path)
-    journal.begin_run("run-2", b"{}", 1000)
-    journal.append([step(1, at_ms=4000), step(2, at_ms=6000)])
-    journal.append([step(3, at_ms=1)])
-    assert [row[0] for row in rows(path, "SELECT at_ms FROM steps ORDER BY step")] == [5000] * 4 + [6000] * 2
-    journal.mark_hole(Lost(9, 1, 7, "why"), 7, *state())
-    assert journal.reader.holes(journal.reader.runs()[1])[0].at_ms == 6000
+    journal.begin_run("run-2", b"{}", 1000, 70)
+    journal.append([step(1, at_ms=1010, ran_ms=80)])
+    assert times(path) == [5_000_000, 1010]
+    assert journal.reader.settings(2) == []
+    journal.mark_hole(Lost(9, 1, 1020, "why"), 7, *state())
+    assert journal.reader.holes(journal.reader.runs()[1])[0].at_ms == 1020
+    journal.close()
+
+
+def test_a_turn_that_cannot_be_kept_sets_no_clock(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    journal = begun(path)
+    fill(journal, 5)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    late = step(6, at_ms=DAY_MS, ran_ms=50)
+    with pytest.raises(JournalUnavailable, match="locked"):
+        journal.append([late])
+    assert journal.reader.settings(1) == []
+    assert not caplog.records
+    other.close()
+    journal.append([late])
+    assert [setting.step for setting in journal.reader.settings(1)] == [5]
+    assert len(caplog.records) == 1
     journal.close()
 
 
@@ -271,7 +326,6 @@ def test_large_old_steps_are_not_dropped_by_the_dozen(path: Path) -> None:
 def test_beyond_its_age_only_what_is_older_goes(path: Path) -> None:
     journal = begun(path, Retention(1 << 40, 30 * DAY_MS))
     for day in range(1, 101):
-        journal.run_ms = day * DAY_MS
         journal.append([step(day, at_ms=1000 + day * DAY_MS)])
         for _ in range(journals.LOOK_EVERY):  # so that each day is looked at
             journal.append([step(day, 0, at_ms=1000 + day * DAY_MS)])
@@ -279,20 +333,6 @@ def test_beyond_its_age_only_what_is_older_goes(path: Path) -> None:
         assert oldest_ms == 1000 + max(1, day - 30) * DAY_MS
     assert journal.floor == 69
     assert journal.lines(69, 100, 10_000)[0] == line(70)
-    journal.close()
-
-
-def test_a_clock_that_jumps_ahead_makes_no_step_of_this_run_old(path: Path) -> None:
-    journal = begun(path, Retention(1 << 40, 30 * DAY_MS))
-    journal.append([step(version, at_ms=1000) for version in range(1, 11)])
-    journal.close()
-    journal = begun(path, Retention(1 << 40, 30 * DAY_MS), "run-2")
-    journal.append([step(version, at_ms=2000) for version in range(1, 11)])
-    for days, oldest in ((29, 11), (31, 21)):  # the run is as long as that, whatever the time of day says
-        for _ in range(journals.LOOK_EVERY + 1):
-            journal.run_ms = days * DAY_MS
-            journal.append([step(10, 0, at_ms=400 * DAY_MS)])
-        assert rows(path, "SELECT min(step) FROM steps") == [(oldest,)]
     journal.close()
 
 
@@ -444,7 +484,7 @@ def test_another_programs_database_is_set_aside_as_it_was(path: Path, caplog: py
 def test_a_newer_versions_journal_is_set_aside_as_it_was(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     filled(path)
     change(path, "PRAGMA user_version=99")
-    with pytest.raises(JournalDamaged, match="version 99, known is 1"):
+    with pytest.raises(JournalDamaged, match="version 99, known is 2"):
         JournalReader(path)
     assert_begins_anew(path, caplog, "a newer version wrote it")
 
@@ -556,7 +596,7 @@ def read(reader: JournalReader, written: dict[tuple[int, int], Kept]) -> bool:
                 reader.at_version(run, 100)
                 reader.at_time(run, 1100)
                 for row in reader.steps(run):
-                    assert (row.input, row.events) == written[run.run, row.version][2:]
+                    assert (row.input, row.events) == written[run.run, row.version][2:4]
             except JournalError:
                 noticed = True
     except JournalError:

@@ -59,7 +59,7 @@ def test_steps_are_read_by_their_numbers(path: Path) -> None:
     assert versions(reader, first, after=0, to=100) == list(range(1, 21))
     assert versions(reader, first, after=20) == []
     row = next(reader.steps(second))
-    assert (row.step, row.at_ms, row.input, row.lines) == (21, 1020, b'{"input":1}', [line(1)])
+    assert (row.step, row.at_ms, row.input, row.lines) == (21, 1001, b'{"input":1}', [line(1)])
     assert reader.version_after(22) == 2
     reader.close()
 

@@ -50,15 +50,15 @@ def test_an_older_file_is_brought_up_to_date_with_what_it_holds(tmp_path: Path, 
     fill(journal, 10)
     journal.close()
     upgrades = {
-        1: "ALTER TABLE steps ADD COLUMN size INTEGER; UPDATE steps SET size = length(events);",
-        2: "CREATE TABLE notes (note TEXT); INSERT INTO notes SELECT 'step ' || step FROM steps;",
+        2: "ALTER TABLE steps ADD COLUMN size INTEGER; UPDATE steps SET size = length(events);",
+        3: "CREATE TABLE notes (note TEXT); INSERT INTO notes SELECT 'step ' || step FROM steps;",
     }
-    prepare(connection, upgrades, 3)
-    assert marks(connection) == (APPLICATION_ID, 3)
+    prepare(connection, upgrades, 4)
+    assert marks(connection) == (APPLICATION_ID, 4)
     assert columns(connection, "steps")[-1] == "size"
     assert connection.execute("SELECT count(*), min(size) > 0 FROM steps").fetchone() == (10, 1)
     assert connection.execute("SELECT max(note) FROM notes").fetchone() == ("step 9",)
-    with pytest.raises(JournalDamaged, match="version 3, known is 1"):
+    with pytest.raises(JournalDamaged, match="version 4, known is 2"):
         check(connection)
 
 
@@ -67,11 +67,11 @@ def test_an_upgrade_that_fails_changes_nothing(tmp_path: Path, connection: sqlit
     fill(journal, 10)
     journal.close()
     before = list(connection.iterdump())
-    upgrades = {1: "ALTER TABLE steps ADD COLUMN size INTEGER;", 2: "DELETE FROM steps; DELETE FROM no_such_table;"}
+    upgrades = {2: "ALTER TABLE steps ADD COLUMN size INTEGER;", 3: "DELETE FROM steps; DELETE FROM no_such_table;"}
     with pytest.raises(sqlite3.OperationalError, match="no_such_table"):
-        prepare(connection, upgrades, 3)
+        prepare(connection, upgrades, 4)
     assert not connection.in_transaction
-    assert marks(connection) == (APPLICATION_ID, 1)
+    assert marks(connection) == (APPLICATION_ID, 2)
     assert list(connection.iterdump()) == before
     prepare(connection)
 

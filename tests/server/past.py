@@ -42,7 +42,7 @@ class Past:
         self.state = State(rules or Rules(journal="ok", saga_id_first=10**12, sagas=tuple(BUILTIN_SAGAS)))
         self._inputs = 0
         head = Head(self.run_id, "1.2.3", launcher_pid, self.state.rules)
-        self._journal.begin_run(self.run_id, encode_value(head), BEGAN_MS + self._ms)
+        self._journal.begin_run(self.run_id, encode_value(head), BEGAN_MS + self._ms, self._ms)
         return self.run_id
 
     def at(self, ms: int) -> Past:
@@ -74,7 +74,7 @@ class Past:
         step = reduce(self.state, value, ctx)
         self._inputs += 1
         lines = b"".join(map(encode_line, step.events))
-        return Kept(self.state.version, BEGAN_MS + self._ms, encode(value, ctx, step), lines)
+        return Kept(self.state.version, BEGAN_MS + self._ms, encode(value, ctx, step), lines, self._ms)
 
     def checkpoint(self) -> None:
         """Keep the state."""

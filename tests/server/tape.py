@@ -75,7 +75,7 @@ class Tape:
         step, each = take_step(self.state, value, ctx)
         lines = b"".join(each)
         kept = encode(value, ctx, step)
-        return lines, Kept(self.state.version, at_ms, kept, lines if told is None else told)
+        return lines, Kept(self.state.version, at_ms, kept, lines if told is None else told, self.inputs)
 
     def close(self) -> Path:
         """Let the file go; returns it."""

@@ -28,10 +28,10 @@ class Backlog:
     def extend(self, steps: Sequence[KeptValues]) -> None:
         """Let one turn's steps wait, too."""
         if not self.steps:
-            version, _, _, events = steps[0]
+            version, _, _, events, _ = steps[0]
             self.floor = version - events.count(b"\n")
         self.steps.extend(steps)
-        self.bytes += sum(len(input) + len(events) for _, _, input, events in steps)
+        self.bytes += sum(len(input) + len(events) for _, _, input, events, _ in steps)
         self.newest = steps[-1][0]
 
     def clear(self) -> None:
@@ -47,7 +47,7 @@ class Backlog:
         found: list[bytes] = []
         version, size = after, 0
         for place in range(bisect_right(self.steps, after, key=_version), len(self.steps)):
-            version, _, _, events = self.steps[place]
+            version, _, _, events, _ = self.steps[place]
             found += events.splitlines(keepends=True)
             size += len(events)
             if version >= to or size >= bytes_max:

@@ -11,13 +11,15 @@ import logging
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 from zlib import crc32
 
 from quarterdeck.errors import JournalDamaged, JournalError, JournalUnavailable
 from quarterdeck.log import private, tables
-from quarterdeck.log.reader import BUSY_MS, JournalReader, Run, chained, ours, told
+from quarterdeck.log.ages import Ages
+from quarterdeck.log.reader import BUSY_MS, JournalReader, Run, Setting, chained, ours, told
 from quarterdeck.log.wal import WAL_BYTES, Tail, WalMover, check_log, wal_path
 
 log = logging.getLogger("quarterdeck.log")
@@ -35,6 +37,10 @@ VACUUM_FROM_PAGES: Final = 1024
 LAST_STEPS: Final = 256
 """Steps at the end of the file that are checked against their chain when it is opened."""
 
+SET_MS: Final = 1000
+"""How far the time of day may be from where it was going before it counts as set, and a thousandth of what passed
+since: no clock that is only kept right goes faster (adjtime(3) changes it by 500 in a million)."""
+
 STEP_BYTES: Final = 64
 """What a step takes beside its input and its events, about."""
 STEP_BYTES_MIN: Final = 128
@@ -50,7 +56,8 @@ _INSERT_AT_ONCE: Final = f"INSERT INTO steps VALUES {', '.join([_ROW] * ROWS_AT_
 # Casts, since a file that was changed may hold anything.
 _AT_MS: Final = "CAST(coalesce(at_ms, 0) AS INTEGER)"
 _OLDEST: Final = (
-    f"SELECT step, CAST(coalesce(version, 0) AS INTEGER), {_AT_MS}, coalesce(length(input) + length(events), 0)"
+    f"SELECT step, CAST(coalesce(version, 0) AS INTEGER), {_AT_MS}, CAST(run AS INTEGER),"
+    " coalesce(length(input) + length(events), 0)"
     " FROM steps WHERE step < ? ORDER BY step LIMIT ?"
 )
 # A hole behind which nothing was kept before the next one grows.
@@ -61,15 +68,18 @@ _INSERT_HOLE: Final = (
 
 
 class Kept(NamedTuple):
-    """One step to keep: the stream version after it, Unix milliseconds, the input and its context, the lines told."""
+    """One step to keep: the stream version after it, Unix milliseconds, the input and its context, the lines told, and
+    how long the launcher had run, by a clock that nobody sets.
+    """
 
     version: int
     at_ms: int
     input: bytes
     events: bytes
+    ran_ms: int = 0
 
 
-KeptValues = tuple[int, int, bytes, bytes]
+KeptValues = tuple[int, int, bytes, bytes, int]
 """A `Kept`, or the same without names: they come by the hundred."""
 
 
@@ -103,8 +113,7 @@ class Journal:
         self._unseen = 0  # bytes since the last look
         self._commits = 0
         self._is_over = False
-        self.run_ms = 0
-        """How long this run has lasted, by a clock that nobody sets; none of its steps is older."""
+        self._ages = Ages(self.reader, retention.age_ms)
         self._run = 0
         self._run_id = ""
         self._head = b""
@@ -112,6 +121,9 @@ class Journal:
         self._first_step = 1
         self._chain = 0
         self._at_ms = 0
+        self._ran_ms = 0
+        self._offset_ms = 0
+        """The time of day less how long the launcher had run, with the newest step."""
         with told(path):
             self._step = int(connection.execute("SELECT coalesce(max(step), 0) FROM steps").fetchone()[0])
             self._oldest = int(connection.execute("SELECT coalesce(min(step), 1) FROM steps").fetchone()[0])
@@ -168,8 +180,8 @@ class Journal:
         first = self._step - LAST_STEPS
         for run in runs:
             if run.last_step > first:
-                for row in self.reader.steps(run, after=max(run.first_step - 1, first)):
-                    self._at_ms = row.at_ms
+                for _ in self.reader.steps(run, after=max(run.first_step - 1, first)):
+                    pass
 
     @property
     def follows_a_run(self) -> bool:
@@ -178,11 +190,13 @@ class Journal:
 
     # --- one run
 
-    def begin_run(self, run_id: str, head: bytes, began_ms: int) -> None:
-        """Begin this launcher's run; `head` is JSON. Raises: JournalUnavailable."""
+    def begin_run(self, run_id: str, head: bytes, began_ms: int, ran_ms: int = 0) -> None:
+        """Begin this launcher's run; `head` is JSON, and the times are as in `Kept`. It goes by the clock as it is now,
+        even where an earlier run's times are later. Raises: JournalUnavailable.
+        """
         with told(self.path):
             cursor = self._connection.execute(
-                "INSERT INTO runs (run_id, first_step, began_ms, head) VALUES (?, ?, ?, ?)",
+                "INSERT INTO runs (run_id, first_step, began_ms, head, format) VALUES (?, ?, ?, ?, 1)",
                 (run_id, self._step + 1, began_ms, head),
             )
         self._run = int(cursor.lastrowid or 0)
@@ -191,7 +205,8 @@ class Journal:
         self._began_ms = began_ms
         self._first_step = self._step + 1
         self._chain = crc32(head)
-        self._at_ms = max(self._at_ms, began_ms)
+        self._at_ms, self._ran_ms, self._offset_ms = began_ms, ran_ms, began_ms - ran_ms
+        self._ages.begin(self._run, ran_ms, self._offset_ms)
 
     def amend(self, run: Run, step: Kept) -> None:
         """Add a step to the last run that is kept, before this launcher's own begins. Raises: JournalUnavailable,
@@ -200,10 +215,10 @@ class Journal:
         rows = self.reader.page(run.last_step, run.last_step)
         if not rows or run.last_step != self._step:
             raise JournalDamaged(f"{self.path}: the last step of run {run.run_id} is missing")
-        number, at_ms = self._step + 1, max(self._at_ms, step.at_ms)
+        number, at_ms = self._step + 1, max(rows[0].at_ms, step.at_ms)
         chain = chained(rows[0].chain, number, step.version, at_ms, step.input, step.events)
-        self._insert([number, run.run, step.version, at_ms, chain, bytearray(step.input), bytearray(step.events)])
-        self._step, self._at_ms = number, at_ms
+        self._insert([number, run.run, step.version, at_ms, chain, bytearray(step.input), bytearray(step.events)], [])
+        self._step = number
 
     def append(self, steps: Sequence[KeptValues]) -> int:
         """Keep one turn's steps with one commit; returns the bytes of their inputs and events.
@@ -214,23 +229,41 @@ class Journal:
         # for an adapter of every value that is `bytes`, which takes longer than to keep it, but of no `bytearray`.
         values: list[int | bytearray] = []
         run, step, chain, at_ms, size = self._run, self._step, self._chain, self._at_ms, 0
-        for version, given_ms, input, events in steps:
+        ran_ms, offset_ms, settings = self._ran_ms, self._offset_ms, []
+        for version, given_ms, input, events, then_ms in steps:
+            by_ms = given_ms - then_ms - offset_ms
+            if not -SET_MS < by_ms < SET_MS and abs(by_ms) > SET_MS + (then_ms - ran_ms) // 1000:
+                settings.append(Setting(step, given_ms, by_ms))
+                at_ms = given_ms
             step += 1
             at_ms = max(at_ms, given_ms)
+            ran_ms, offset_ms = then_ms, given_ms - then_ms
             chain = chained(chain, step, version, at_ms, input, events)
             values += (step, run, version, at_ms, chain, bytearray(input), bytearray(events))
             size += len(input) + len(events)
-        self._insert(values)
-        self._step, self._chain, self._at_ms = step, chain, at_ms
+        self._insert(values, settings)
+        self._step, self._chain = step, chain
+        self._at_ms, self._ran_ms, self._offset_ms = at_ms, ran_ms, offset_ms
+        for setting in settings:
+            self._was_set(setting)
         self.newest = steps[-1][0]
         self._after_commit(len(steps), size)
         return size
 
-    def _insert(self, values: list[int | bytearray]) -> None:
-        """Keep rows with one commit; their values stand one behind the other."""
+    def _was_set(self, setting: Setting) -> None:
+        self._ages.was_set(setting, self._offset_ms)
+        by = timedelta(seconds=round(abs(setting.by_ms) / 1000))
+        if setting.by_ms < 0:
+            log.warning("the clock was set back by %s: the journal goes on by it, so these times come twice", by)
+        else:
+            log.warning("the clock is ahead by %s: it was set, or the machine slept; nothing that the journal keeps"
+                        " grows old by that in this run", by)  # fmt: skip
+
+    def _insert(self, values: list[int | bytearray], settings: list[Setting]) -> None:
+        """Keep rows with one commit; the values of steps stand one behind the other."""
         connection = self._connection
         try:
-            if len(values) == COLUMNS:
+            if len(values) == COLUMNS and not settings:
                 connection.execute(_INSERT, values)  # a transaction of its own, with one call instead of three
                 return
             connection.execute("BEGIN IMMEDIATE")
@@ -239,6 +272,8 @@ class Journal:
                 connection.execute(_INSERT_AT_ONCE, values[at : at + ROWS_AT_ONCE * COLUMNS])
             for at in range(rest, len(values), COLUMNS):
                 connection.execute(_INSERT, values[at : at + COLUMNS])
+            for step, at_ms, by_ms in settings:
+                connection.execute("INSERT INTO settings VALUES (?, ?, ?, ?)", (step, self._run, at_ms, by_ms))
             connection.execute("COMMIT")
         except sqlite3.Error as error:
             self._undo()
@@ -263,8 +298,7 @@ class Journal:
         """Say that what came after the newest step was lost, and keep the state behind it; both or neither.
         `inputs` are those of the run, the lost ones included. Raises: JournalUnavailable, JournalDamaged.
         """
-        at_ms = max(self._at_ms, lost.at_ms)
-        hole = (self._step, self._run, self.newest + 1, lost.last_version, lost.inputs, at_ms, lost.why)
+        hole = (self._step, self._run, self.newest + 1, lost.last_version, lost.inputs, lost.at_ms, lost.why)
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             self._connection.execute(_INSERT_HOLE, hole)
@@ -353,20 +387,20 @@ class Journal:
         return (pages - free) * page_bytes > self._retention.bytes_max, self._oldest_is_too_old()
 
     def _oldest_is_too_old(self) -> bool:
-        oldest = self._connection.execute(f"SELECT {_AT_MS} FROM steps WHERE step = ?", (self._oldest,)).fetchone()
-        return oldest is not None and self._is_old(self._oldest, oldest[0])
+        oldest = self._connection.execute(
+            f"SELECT CAST(run AS INTEGER), {_AT_MS} FROM steps WHERE step = ?", (self._oldest,)
+        ).fetchone()
+        return oldest is not None and self._is_old(oldest[0], self._oldest, oldest[1])
 
-    def _is_old(self, step: int, at_ms: int) -> bool:
-        """By the time of day, which may have been set; but no step of this run before the run itself is."""
-        age_ms = self._retention.age_ms
-        return at_ms < self._at_ms - age_ms and (step < self._first_step or self.run_ms > age_ms)
+    def _is_old(self, run: int, step: int, at_ms: int) -> bool:
+        return self._ages.is_old(run, step, at_ms, self._at_ms, self._ran_ms)
 
     def _to_drop(self, steps_max: int, bytes_max: int, is_too_much: bool) -> tuple[int, int]:
         """The last step to drop now and the version after it; zeros where there is none. Never the newest step."""
         last, size = (0, 0), 0
         found = self._connection.execute(_OLDEST, (self._step, steps_max))
-        for step, version, at_ms, step_bytes in found:
-            if not is_too_much and not self._is_old(step, at_ms):
+        for step, version, at_ms, run, step_bytes in found:
+            if not is_too_much and not self._is_old(run, step, at_ms):
                 break
             last = (step, version)
             size += step_bytes
@@ -384,6 +418,7 @@ class Journal:
         self._connection.execute("DELETE FROM steps WHERE step <= ?", (step,))
         self._connection.execute("DELETE FROM checkpoints WHERE step < ?", (step,))
         self._connection.execute("DELETE FROM holes WHERE step < ?", (step,))
+        self._connection.execute("DELETE FROM settings WHERE step < ?", (step,))
         self._connection.execute(f"DELETE FROM runs WHERE run < ({run})", (step + 1,))
         self._connection.execute("COMMIT")
         self._oldest = step + 1

@@ -1,7 +1,8 @@
 """JournalReader: what a journal holds, read in short transactions, so that a reader never hinders the launcher that
 writes.
 
-A run is a range of steps; a version or a time is found by bisection, since both only go up. Each step carries a chain
+A run is a range of steps; a version is found by bisection, since it only goes up, and so is a time between two
+settings of the clock: a time that was passed twice is the later one. Each step carries a chain
 of checksums over all steps of its run: what was changed or is missing is found while reading, and said.
 """
 
@@ -34,6 +35,7 @@ _RUN: Final = (int, str, int, bytes, int)
 _STEP: Final = (int, int, int, int, bytes, bytes)
 _CHECKPOINT: Final = (int, int, int, str, bytes)
 _HOLE: Final = (int, int, int, int, int, str)
+_SETTING: Final = (int, int)
 
 
 class Run(NamedTuple):
@@ -91,6 +93,14 @@ class Hole(NamedTuple):
     why: str
 
 
+class Setting(NamedTuple):
+    """The time of day was set behind `step`, by `by_ms`: below zero back. `at_ms` is the first time as it was set."""
+
+    step: int
+    at_ms: int
+    by_ms: int
+
+
 class JournalReader:
     """Reads one journal. `writing` is the launcher's own connection; without it the file is opened for reading only."""
 
@@ -98,6 +108,7 @@ class JournalReader:
         self.path = path
         self._connection = writing or _open(path)
         self._own = writing is None
+        self._knows_settings = True if writing else _schema_version(path, self._connection) > 1
 
     def close(self) -> None:
         """Let the file go."""
@@ -178,19 +189,61 @@ class JournalReader:
 
     def at_version(self, run: Run, version: int) -> int:
         """The first step after which the stream is at `version` or above; one past the last where none is."""
-        return self._bisect(run, "version", version)
+        return self._bisect(run.oldest_step, run.last_step, "version", version)
 
     def at_time(self, run: Run, at_ms: int) -> int:
-        """The first step later than `at_ms` (Unix milliseconds); one past the last where none is."""
-        return self._bisect(run, "at_ms", at_ms + 1)
+        """The step behind the last one that is not later than `at_ms` (Unix milliseconds); the oldest where all are."""
+        for first, last in reversed(self.spans(run)):
+            step = self._bisect(first, last, "at_ms", at_ms + 1)
+            if step > first:
+                return step
+        return run.oldest_step
+
+    def within(self, run: Run, since_ms: int | None, until_ms: int | None) -> list[tuple[int, int]]:
+        """The steps of a time, ends included, as ranges in order: one, and one more for each setting of the clock."""
+        found: list[tuple[int, int]] = []
+        for first, last in self.spans(run):
+            begin = first if since_ms is None else self._bisect(first, last, "at_ms", since_ms)
+            end = last if until_ms is None else self._bisect(first, last, "at_ms", until_ms + 1) - 1
+            if begin <= end:
+                found.append((begin, end))
+        return found
+
+    def spans(self, run: Run) -> list[tuple[int, int]]:
+        """The first and the last step of each part of a run in which nobody set the clock."""
+        ends = [each.step for each in self.settings(run.run) if run.oldest_step <= each.step < run.last_step]
+        if run.last_step < run.oldest_step:
+            return []
+        return list(zip([run.oldest_step, *(end + 1 for end in ends)], [*ends, run.last_step], strict=True))
+
+    def settings(self, run: int) -> list[Setting]:
+        """Where in a run the time of day was set, in order."""
+        if not self._knows_settings:
+            return []
+        with told(self.path):
+            rows = self._connection.execute(
+                "SELECT step, at_ms, by_ms FROM settings WHERE run = ? ORDER BY step", (run,)
+            ).fetchall()
+        for row in rows:
+            self._hold_to(row[:2], _SETTING, "setting of the clock after step", row[1])
+            if type(row[2]) is not int or abs(row[2]) > NUMBER_MAX:
+                raise JournalDamaged(f"{self.path}: setting of the clock after step {row[0]} is not what was written")
+        return [Setting._make(row) for row in rows]
+
+    def time_of(self, step: int) -> int:
+        """The time of a step that is held. Raises: JournalDamaged where it is not."""
+        return self._number_of(step, "at_ms")
 
     def version_after(self, step: int) -> int:
         """The stream version after a step that is held. Raises: JournalDamaged where it is not."""
+        return self._number_of(step, "version")
+
+    def _number_of(self, step: int, column: str) -> int:
         with told(self.path):
-            version = self._one("SELECT version FROM steps WHERE step = ?", step)
-            if version is None:
+            number = self._one(f"SELECT {column} FROM steps WHERE step = ?", step)
+            if number is None:
                 raise self._missing(step)
-        return version
+        return number
 
     def checkpoints(self, run: Run, after: int = 0) -> Iterator[CheckpointRow]:
         """The checkpoints of a run after a step, each with its state where that was kept."""
@@ -240,8 +293,9 @@ class JournalReader:
         with told(self.path):
             return self._one("SELECT chain FROM steps WHERE step = ?", step - 1)
 
-    def _bisect(self, run: Run, column: str, least: int) -> int:
-        low, high = run.oldest_step, run.last_step + 1
+    def _bisect(self, first: int, last: int, column: str, least: int) -> int:
+        """The first of the steps whose number is at or above `least`; one past the last where none is."""
+        low, high = first, last + 1
         with told(self.path):
             while low < high:
                 middle = (low + high) // 2
@@ -333,6 +387,11 @@ def _open(path: Path) -> sqlite3.Connection:
         # A journal that was closed in good order, in a folder where nothing can be made, not even what SQLite needs
         # for reading a file that others might write.
         return _connected(path, "immutable=1")
+
+
+def _schema_version(path: Path, connection: sqlite3.Connection) -> int:
+    with told(path):
+        return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
 def _connected(path: Path, how: str) -> sqlite3.Connection:

@@ -14,7 +14,7 @@ from zlib import crc32
 
 from quarterdeck.errors import JournalDamaged, JournalUnavailable
 from quarterdeck.log import private, tables
-from quarterdeck.log.reader import CheckpointRow, Hole, StepRow, chained, told
+from quarterdeck.log.reader import CheckpointRow, Hole, Setting, StepRow, chained, told
 from quarterdeck.log.wal import wal_path
 
 _SUFFIXES: Final = ("", "-journal")
@@ -54,7 +54,7 @@ class Replica:
         self._last = first_step - 1
         self._position = None
         self._chain = crc32(head)
-        self._insert("runs", self._run, run_id, first_step, began_ms, head)
+        self._insert("runs", self._run, run_id, first_step, began_ms, head, 1)
 
     def step(self, row: StepRow) -> None:
         """Add a step."""
@@ -82,6 +82,11 @@ class Replica:
         self._stand(hole.step, "hole")
         first, last, inputs, at_ms, why = hole[1:]
         self._insert("holes", hole.step, self._run, first, last, inputs, at_ms, why)
+
+    def setting(self, setting: Setting) -> None:
+        """Add a setting of the clock after the last step."""
+        self._stand(setting.step, "setting of the clock")
+        self._insert("settings", setting.step, self._run, setting.at_ms, setting.by_ms)
 
     def finish(self) -> None:
         """Let the file be what it has become."""

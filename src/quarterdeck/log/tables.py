@@ -13,21 +13,22 @@ from typing import Final
 from quarterdeck.errors import JournalDamaged
 
 APPLICATION_ID: Final = 0x51444B4A  # "QDKJ", in the file's header for file(1) and for us
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
-TABLES: Final = """
+_TABLES: Final = """
 CREATE TABLE runs (
     run INTEGER PRIMARY KEY,
     run_id TEXT NOT NULL UNIQUE,
     first_step INTEGER NOT NULL,     -- the number that its first step takes
     began_ms INTEGER NOT NULL,       -- Unix milliseconds
-    head BLOB NOT NULL               -- JSON: the launcher's version, Rules, slice versions
+    head BLOB NOT NULL,              -- JSON: the launcher's version, Rules, slice versions
+    format INTEGER NOT NULL          -- how the chain of its steps is reckoned
 );
 CREATE TABLE steps (
     step INTEGER PRIMARY KEY,
     run INTEGER NOT NULL,
     version INTEGER NOT NULL,        -- the stream version after this step
-    at_ms INTEGER NOT NULL,          -- Unix milliseconds; never goes back within a file
+    at_ms INTEGER NOT NULL,          -- Unix milliseconds; goes back only where the clock was set
     chain INTEGER NOT NULL,          -- CRC 32 of this step and of the chain before it
     input BLOB NOT NULL,             -- JSON: the input and its context
     events BLOB NOT NULL             -- the lines that clients were told, empty if none
@@ -52,8 +53,18 @@ CREATE TABLE holes (
     UNIQUE (step, run)
 );
 """
+_SETTINGS: Final = """
+CREATE TABLE settings (
+    step INTEGER NOT NULL,           -- the last step before the time of day was set
+    run INTEGER NOT NULL,
+    at_ms INTEGER NOT NULL,          -- Unix milliseconds: the first time by the clock as it was set
+    by_ms INTEGER NOT NULL,          -- how far ahead, below zero: back
+    UNIQUE (step, run)
+);
+"""
+TABLES: Final = _TABLES + _SETTINGS
 
-UPGRADES: Final[Mapping[int, str]] = {}
+UPGRADES: Final[Mapping[int, str]] = {1: "ALTER TABLE runs ADD COLUMN format INTEGER NOT NULL DEFAULT 1;" + _SETTINGS}
 """What makes a file of the version given one of the next."""
 
 

@@ -274,7 +274,9 @@ class Daemon:
         opens = functools.partial(Journal.open, self._journal_path, sync, retention, lambda: _file_stamp(clock.now()))
         elapsed_ns = clock.elapsed_ns
         own = self._loaded, self._sagas
-        return Recording(opens, self._identity, rules, limits, clock.now(), *own, elapsed_ns=elapsed_ns)
+        return Recording(
+            opens, self._identity, rules, limits, clock.now(), *own, now_ms=clock.now_ms(), elapsed_ns=elapsed_ns
+        )
 
     @property
     def _journal_path(self) -> Path:

@@ -70,7 +70,7 @@ def _close(journal: Journal) -> None:
     told = [SagaFailed(version + place, saga_id, RESTARTED) for place, saga_id in enumerate(still_open, start=1)]
     before = context_of(last.input)
     ctx = Context(before.now, before.now_ms, "launcher")
-    step = Kept(told[-1].version, last.at_ms, encode(LauncherRestarted(), ctx), encode_lines(told))
+    step = Kept(told[-1].version, last.at_ms, encode(LauncherRestarted(), ctx), encode_lines(told), before.now_ms)
     journal.amend(run, step)
     log.info("closed in the record of run %s, which died: %d open sagas", run.run_id, len(told))
 

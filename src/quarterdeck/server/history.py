@@ -100,11 +100,12 @@ class History:
         rows = self.reader.page(run.last_step, run.last_step) if run.last_step >= run.oldest_step else []
         last = rows[-1] if rows else None
         newest = max([last.version if last is not None else 0, *(hole.last_version for hole in holes)])
-        times = [run.began_ms, *(hole.at_ms for hole in holes), *(row.at_ms for row in rows)]
+        behind = [hole.at_ms for hole in holes if hole.step == run.last_step]
+        times = [run.began_ms, *(row.at_ms for row in rows), *behind]
         is_clean = last is not None and all(part in last.events for part in _ENDED)
         is_running = not is_clean and pid is not None and pid == running_pid
         ending: Ending = "clean" if is_clean else "running" if is_running else "crashed"
-        return RunRecord(run, run.run_id, run.began_ms, max(times), newest, ending, pid, version)
+        return RunRecord(run, run.run_id, run.began_ms, times[-1], newest, ending, pid, version)
 
     def record(self, wanted: str | None = None) -> RunRecord:
         """The run whose id begins with `wanted`; the newest where that is None or `last`.
@@ -124,21 +125,26 @@ class History:
     # --- points in time
 
     def version_at(self, at_ms: int, record: RunRecord | None = None) -> tuple[RunRecord, int]:
-        """The run that was the newest at a time (Unix milliseconds), or the one given, and its version then.
+        """The newest run that had begun at a time (Unix milliseconds), or the one given, and its version then; of two
+        such times, since the clock was set back, the later one.
 
         Raises: ConfigError where nothing of that time is held.
         """
         if record is None:
             self._check_any()
-            begun = [record for record in self.records if record.began_ms <= at_ms]
-            record = begun[-1] if begun else self.records[0]
-        if at_ms < record.began_ms:
+            begun = (record for record in reversed(self.records) if self._begins(record) <= at_ms)
+            record = next(begun, self.records[0])
+        if at_ms < self._begins(record):
             raise ConfigError(f"nothing is kept of {utc(at_ms)}: run {record.run_id} began at {utc(record.began_ms)}")
         step = self.reader.at_time(record.run, at_ms)
         if step > record.run.oldest_step:
             return record, self.reader.version_after(step - 1)
         rows = self.reader.page(step, step)
         return record, rows[0].version - len(rows[0].lines) if rows else 0
+
+    def _begins(self, record: RunRecord) -> int:
+        """The earliest time that a run had: it may have begun by a clock that was set back later."""
+        return min([record.began_ms, *(each.at_ms for each in self.reader.settings(record.run.run))])
 
     def step_of(self, record: RunRecord, version: int) -> StepRow:
         """The step that told a version. Raises: ConfigError where there is no such, or it is no longer held."""

@@ -1,8 +1,9 @@
 """Portable: a journal as lines of JSON, and back.
 
 One object a line, told apart by its `row`: `journal` with the format's version; a `run`; in order its `step`s, each
-with what lies behind it, a `hole` before a `checkpoint`; and an `end` that counts, so that a cut file is known. Inputs,
-events and states stand in the lines byte for byte as they were written, so the export of an import is the same again.
+with what lies behind it, a `hole` before a `checkpoint`, and last a `setting` of the clock; and an `end` that counts,
+so that a cut file is known. Inputs, events and states stand in the lines byte for byte as they were written, so the
+export of an import is the same again.
 Neither way holds more than one line in memory.
 """
 
@@ -18,7 +19,7 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from quarterdeck.errors import JournalDamaged
-from quarterdeck.log.reader import AT_MS_MAX, CheckpointRow, Hole, JournalReader, Run, StepRow
+from quarterdeck.log.reader import AT_MS_MAX, CheckpointRow, Hole, JournalReader, Run, Setting, StepRow
 from quarterdeck.log.replica import Replica
 from quarterdeck.server.runs import chosen, head_of
 from quarterdeck.wire.codec import decode_as, encode_line
@@ -80,6 +81,14 @@ class HoleLine(Struct, frozen=True, tag="hole", tag_field="row"):
     why: str
 
 
+class SettingLine(Struct, frozen=True, tag="setting", tag_field="row"):
+    """A setting of the clock, as `Setting` has it."""
+
+    step: Number
+    at_ms: Moment
+    by_ms: int
+
+
 class EndLine(Struct, frozen=True, tag="end", tag_field="row"):
     """The last line: how much went before."""
 
@@ -87,7 +96,9 @@ class EndLine(Struct, frozen=True, tag="end", tag_field="row"):
     steps: int
 
 
-Line = JournalLine | RunLine | StepLine | CheckpointLine | HoleLine | EndLine
+Mark = Hole | CheckpointRow | Setting
+"""What lies between two steps."""
+Line = JournalLine | RunLine | StepLine | CheckpointLine | HoleLine | SettingLine | EndLine
 
 
 def export_journal(path: Path, write: Callable[[bytes], object], run: str | None = None) -> EndLine:
@@ -143,24 +154,22 @@ def _export_run(reader: JournalReader, run: Run, write: Callable[[bytes], object
     return steps
 
 
-def _marks(reader: JournalReader, run: Run) -> Iterator[Hole | CheckpointRow]:
+def _marks(reader: JournalReader, run: Run) -> Iterator[Mark]:
     """What lies between the steps, in order."""
     before = run.oldest_step - 1
-    holes: list[Hole | CheckpointRow] = [hole for hole in reader.holes(run) if hole.step >= before]
-    checkpoints: Iterator[Hole | CheckpointRow] = reader.checkpoints(run, before - 1)
-    return merge(holes, checkpoints, key=attrgetter("step"))
+    holes: list[Mark] = [hole for hole in reader.holes(run) if hole.step >= before]
+    checkpoints: Iterator[Mark] = reader.checkpoints(run, before - 1)
+    settings: list[Mark] = [setting for setting in reader.settings(run.run) if before <= setting.step < run.last_step]
+    return merge(holes, checkpoints, settings, key=attrgetter("step"))
 
 
-def _write_marks(
-    mark: Hole | CheckpointRow | None,
-    marks: Iterator[Hole | CheckpointRow],
-    step: int,
-    write: Callable[[bytes], object],
-) -> Hole | CheckpointRow | None:
+def _write_marks(mark: Mark | None, marks: Iterator[Mark], step: int, write: Callable[[bytes], object]) -> Mark | None:
     """What lies behind a step; returns what lies further."""
     while mark is not None and mark.step <= step:
         if isinstance(mark, Hole):
             write(encode_line(HoleLine(*mark)))
+        elif isinstance(mark, Setting):
+            write(encode_line(SettingLine(*mark)))
         else:
             state = Raw(b"null") if mark.state is None else Raw(mark.state)
             write(encode_line(CheckpointLine(mark.step, mark.inputs, mark.version, mark.hash, state)))
@@ -237,5 +246,7 @@ def _import_line(line: Line, replica: Replica) -> None:
             replica.checkpoint(CheckpointRow(line.step, line.inputs, line.version, line.hash, state))
         case HoleLine():
             replica.hole(Hole(*msgspec.structs.astuple(line)))
+        case SettingLine():
+            replica.setting(Setting(*msgspec.structs.astuple(line)))
         case _:
             raise JournalDamaged("it stands where a step belongs")

@@ -54,7 +54,7 @@ CALM_S: Final = 60.0
 """Trouble sooner after the last one goes on with its pauses: a disk that is just about full is no news each second."""
 
 
-_Reduced = tuple[int, int, Recorded, bytes]
+_Reduced = tuple[int, int, Recorded, bytes, int]
 """A `Kept` whose input is still to be encoded."""
 
 
@@ -76,6 +76,7 @@ class Recording:
         loaded: Loaded = NONE,
         sagas: Mapping[str, type[Saga]] = NO_SAGAS,
         *,
+        now_ms: int = 0,
         elapsed_ns: Callable[[], int] = no_time,
     ) -> None:
         self._opens = opens
@@ -85,7 +86,7 @@ class Recording:
         self._limits = limits
         self._elapsed_ns = elapsed_ns
         self._clock = _UnixMs()
-        self._began_ms = self._clock.of(now)
+        self._began_ms, self._began_ran_ms = self._clock.of(now), now_ms
         self._journal: Journal | None = None
         self._trouble: str | None = None
         try:
@@ -96,7 +97,6 @@ class Recording:
         self.rules = msgspec.structs.replace(rules, journal="ok" if self._trouble is None else "failing")
         self._state = State(self.rules)
         self._pending: list[_Reduced] = []
-        self._run_ms = 0  # as of the newest input
         self._inputs = 0  # of the run, lost ones included
         self._hashes = 0
         self._next_hash = HASH_EVERY
@@ -117,7 +117,7 @@ class Recording:
         head = Head(who.run_id, who.version, who.pid, kept, loaded.versions, loaded.homes, self._saga_homes)
         try:
             close_last_run(journal)
-            journal.begin_run(self._identity.run_id, encode_value(head), self._began_ms)
+            journal.begin_run(self._identity.run_id, encode_value(head), self._began_ms, self._began_ran_ms)
         except BaseException:
             journal.close()
             raise
@@ -157,16 +157,15 @@ class Recording:
         """One input was reduced to a step, and these are its events."""
         if type(value) in UNRECORDED:
             return
-        self._run_ms = ctx.now_ms
         events = lines[0] if len(lines) == 1 else b"".join(lines)
-        self._pending.append((self._state.version, self._clock.of(ctx.now), recorded(value, ctx, step), events))
+        at_ms = self._clock.of(ctx.now)
+        self._pending.append((self._state.version, at_ms, recorded(value, ctx, step), events, ctx.now_ms))
 
     def record_burst(self, burst: Sequence[Input], contexts: Sequence[Context], lines: Sequence[bytes]) -> None:
         """The newest inputs, which were reduced to one event each at one moment, of which these are the lines."""
-        self._run_ms = contexts[0].now_ms
         versions = range(self._state.version - len(lines) + 1, self._state.version + 1)
-        at_ms = self._clock.of(contexts[0].now)
-        self._pending += zip(versions, repeat(at_ms), map(Recorded, contexts, burst), lines)
+        at_ms, ran_ms = self._clock.of(contexts[0].now), contexts[0].now_ms
+        self._pending += zip(versions, repeat(at_ms), map(Recorded, contexts, burst), lines, repeat(ran_ms))
 
     def commit(self) -> None:
         """Keep what this turn has recorded."""
@@ -193,14 +192,13 @@ class Recording:
         pending, self._pending = self._pending, []
         self._inputs += len(pending)
         if len(pending) == 1:  # as where commands come alone
-            version, at_ms, input, told = pending[0]
-            return [(version, at_ms, encode_value(input), told)]
-        versions, times, inputs, events = zip(*pending, strict=True)
-        return list(zip(versions, times, encode_each(inputs), events, strict=True))
+            version, at_ms, input, told, ran_ms = pending[0]
+            return [(version, at_ms, encode_value(input), told, ran_ms)]
+        versions, times, inputs, events, ran = zip(*pending, strict=True)
+        return list(zip(versions, times, encode_each(inputs), events, ran, strict=True))
 
     def _append(self, journal: Journal, steps: list[KeptValues]) -> None:
         began_ns = self._elapsed_ns()
-        journal.run_ms = self._run_ms
         size = journal.append(steps)
         figures = self._figures
         figures.commits.add(self._elapsed_ns() - began_ns)

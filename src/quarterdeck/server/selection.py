@@ -89,25 +89,22 @@ class _Reading:
     def forwards(self) -> Iterator[Happened]:
         """What is wanted, the oldest first."""
         holes = self._holes()
-        for rows in self._history.blocks(self._record, *self._range()):
-            yield from self._found(rows, holes)
+        for first, last in self._ranges():
+            for rows in self._history.blocks(self._record, first, last):
+                yield from self._found(rows, holes)
         yield from self._lost(holes, self._record.run.last_step)
 
     def backwards(self) -> Iterator[Happened]:
         """What is wanted, the newest first."""
         holes = self._holes()
         yield from reversed(list(self._lost(holes, self._record.run.last_step)))
-        for rows in self._history.blocks(self._record, *self._range(), backwards=True):
-            yield from reversed(list(self._found(rows, holes)))
+        for first, last in reversed(self._ranges()):
+            for rows in self._history.blocks(self._record, first, last, backwards=True):
+                yield from reversed(list(self._found(rows, holes)))
 
-    def _range(self) -> tuple[int, int]:
-        """The first and the last step within the times wanted."""
-        run, since, until = self._record.run, self._wanted.since_ms, self._wanted.until_ms
-        if since is not None and self._record.last_ms < since:
-            return run.last_step + 1, run.last_step
-        first = run.oldest_step if since is None else self._history.reader.at_time(run, since - 1)
-        last = run.last_step if until is None else self._history.reader.at_time(run, until) - 1
-        return first, last
+    def _ranges(self) -> list[tuple[int, int]]:
+        """The steps within the times wanted."""
+        return self._history.reader.within(self._record.run, self._wanted.since_ms, self._wanted.until_ms)
 
     def _holes(self) -> list[Hole]:
         since, until = self._wanted.since_ms, self._wanted.until_ms

@@ -81,7 +81,12 @@ class SimLauncher:
         identity = Identity(PID, VERSION, self.run_id)
         self._acceptor = Acceptor(cast("Listener", self.listener), config, for_engine)
         self.recording = Recording(
-            disk.open, identity, rules_of(config, self.clock.now()), config.limits, self.clock.now()
+            disk.open,
+            identity,
+            rules_of(config, self.clock.now()),
+            config.limits,
+            self.clock.now(),
+            now_ms=self.clock.now_ms(),
         )
         self.engine = Engine(
             config,
