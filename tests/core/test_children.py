@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
+from quarterdeck.core.children import CHANGED, NOT_STARTED, REMOVED
 from quarterdeck.core.state import ChildPlan
 from quarterdeck.core.step import (
     ChildExited,
     ChildProbed,
     ChildrenConfigured,
     ChildSpawned,
+    ChildSpawnFailed,
     ConfigurationRead,
+    QuitSignalled,
     SpawnChild,
     Step,
     Tick,
@@ -152,17 +156,81 @@ def test_of_everything_that_a_reload_moves_something_is_told_at_once() -> None:
 def test_one_that_was_stopped_by_hand_stays_so_when_it_changes_while_it_stops() -> None:
     run = configured()
     run.feed(StopProcess(name="db"), 1)
-    assert told(reconfigured(run, ChildPlan("db", ready="log", revision="2"))) == []
+    plans = [child.plan for name, child in run.state.children.items() if name != "db"]
+    assert told(reconfigured(run, ChildPlan("db", ready="log", revision="2"), *plans)) == []
     step = run.feed(ChildExited("db", 100, -15), source="child")
     assert told(step)[0] == ("db", "stopped", "asked for")
     assert spawned(step) == []
 
 
+OTHER = ChildPlan("other", ready="running")
+
+
 def test_one_that_was_removed_and_comes_back_is_started_as_a_new_one_is() -> None:
     run = configured()
-    reconfigured(run, ChildPlan("other", ready="running"))
+    reconfigured(run, OTHER)
     run.feed(ChildExited("db", 100, -15), source="child")
-    assert spawned(reconfigured(run, ChildPlan("db", ready="log"), ChildPlan("other", ready="running"))) == ["db"]
+    assert spawned(reconfigured(run, ChildPlan("db", ready="log"), OTHER)) == ["db"]
+
+
+def test_one_that_is_removed_is_there_until_its_process_is_gone_and_no_longer() -> None:
+    run = configured()
+    mirror = run.mirror()
+    step = reconfigured(run, OTHER)
+    assert [(event.name, event.state) for event in step.events] == [  # type: ignore[union-attr]  # all are children's
+        ("db", "stopping"),
+        ("web", "stopped"),
+        ("ui", "stopped"),
+    ]
+    assert all(event.removed is True for event in step.events)  # type: ignore[union-attr]  # as above
+    assert {row.name: row.removed for row in run.snapshot().children} == {"db": True, "other": UNSET}
+    assert told(run.feed(ChildExited("db", 100, -15), source="child")) == [("db", "stopped", REMOVED)]
+    assert set(run.state.children) == {"other"}
+    assert run.state.dependents == {}
+    for event in run.told[-len(step.events) - 1 :]:
+        mirror.apply(event)
+    assert mirror.snapshot() == run.snapshot()
+
+
+def test_one_that_stops_is_told_so_again_where_it_is_removed_and_where_it_comes_back() -> None:
+    run = configured()
+    run.feed(StopProcess(name="db"), 1)
+    assert told(reconfigured(run, OTHER))[0] == ("db", "stopping", REMOVED)
+    assert told(reconfigured(run, OTHER)) == []
+    assert told(reconfigured(run, ChildPlan("db", ready="log"), OTHER)) == [("db", "stopping", CHANGED)]
+    step = run.feed(ChildExited("db", 100, -15), source="child")
+    assert told(step) == [("db", "stopped", CHANGED)]
+    assert spawned(step) == ["db"]
+
+
+def test_one_that_comes_back_to_be_started_by_hand_stops_and_stays_so() -> None:
+    run = configured()
+    reconfigured(run, OTHER)
+    by_hand = ChildPlan("db", ready="log", autostart=False)
+    assert told(reconfigured(run, by_hand, OTHER)) == [("db", "stopping", NOT_STARTED)]
+    step = run.feed(ChildExited("db", 100, -15), source="child")
+    assert (told(step), spawned(step)) == ([("db", "stopped", NOT_STARTED)], [])
+
+
+def test_one_that_is_removed_while_it_is_made_is_forgotten_once_that_has_ended_or_failed() -> None:
+    for made in (True, False):
+        run = configured()
+        run.feed(ChildProbed("db", 100), source="child")  # so web is made
+        reconfigured(run, OTHER)
+        run.feed(ChildExited("db", 100, -15), source="child")
+        if made:
+            assert told(run.feed(ChildSpawned("web", 101), source="child"))[-1] == ("web", "stopping", REMOVED)
+            step = run.feed(ChildExited("web", 101, -15), source="child")
+        else:
+            step = run.feed(ChildSpawnFailed("web", "no such program"), source="child")
+        assert told(step) == [("web", "stopped", REMOVED)]
+        assert set(run.state.children) == {"other"}
+
+
+def test_who_quits_takes_no_configuration_any_more() -> None:
+    run = configured()
+    run.feed(QuitSignalled("SIGTERM"), source="launcher")
+    assert told(reconfigured(run, OTHER, ChildPlan("new", ready="running"))) == []
 
 
 def test_a_reload_is_told_as_a_stage_of_the_launcher() -> None:

@@ -124,6 +124,8 @@ class World:
                 assert event.state == "stopped" if old is None else event.state in child_states.NEXT[old]
                 assert type(event) is child_states.EVENTS[event.state]
                 now[event.name] = event.state
+                if isinstance(event, e.ChildStopped) and event.removed is True:
+                    del now[event.name]
         assert now == {name: child.state for name, child in self.state.children.items()}
 
     def _check_hang(self, value: Input, step: Step) -> None:
@@ -285,7 +287,8 @@ def _shut_down(world: World) -> None:
             if world.draw.random() < 0.5:
                 world.now_ms += 1000
                 world.feed(Tick())
-            dying = [name for name in world.living if world.state.children[name].state == "stopping"]
+            children = world.state.children
+            dying = [name for name in world.living if name not in children or children[name].state == "stopping"]
             world.die(world.draw.choice(sorted(dying) if dying else sorted(world.living)))
     assert world.finished == 1
     assert {child.state for child in world.state.children.values()} <= {"stopped"}

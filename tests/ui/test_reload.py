@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 
 import pytest
 
-from tests.ui.decks import SERVES, Deck, process
+from tests.ui.decks import SERVES, STUBBORN, Deck, process
 from tests.ui.running import PATIENCE_S
 from tests.ui.test_up import FAILS, TWO, told
 
@@ -29,9 +31,27 @@ def test_what_changed_restarts_what_is_new_starts_what_is_gone_stops(deck: Deck)
     assert told(lines, "db", "idle", "by-hand") == []
     assert lines[-1].startswith("all 4 processes ready or gone after")
     ready = dict.fromkeys(("db", "web", "broken", "new"), "ready")
-    assert deck.states() == {**ready, **dict.fromkeys(("old", "idle", "by-hand"), "stopped")}
+    assert deck.states() == {**ready, **dict.fromkeys(("idle", "by-hand"), "stopped")}
     done = deck.run("reload")
     assert (done.returncode, done.stdout) == (0, "quarterdeck.toml is read: no process has changed\n")
+
+
+def test_what_was_removed_is_no_process_any_more_and_no_name_means_it(deck: Deck) -> None:
+    deck.write(process("w", STUBBORN, stop_grace_s=1000))
+    up = deck.start("up")
+    up.until("the process ready")
+    deck.write(process("w", SERVES, replicas=2))
+    assert deck.run("reload", "--no-wait").returncode == 0
+    assert deck.states()["w"] == "stopping"
+    done = deck.run("restart", "w")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-1].startswith("both processes ready again")
+    (pid,) = (row["pid"] for row in deck.snapshot()["children"] if row["name"] == "w")
+    os.kill(pid, signal.SIGKILL)
+    up.until("w is stopped")
+    done = deck.run("stop", "w*")
+    assert (done.returncode, done.stdout.splitlines()[-1].split(" after ")[0]) == (0, "both processes stopped")
+    assert deck.states() == {"w-1": "stopped", "w-2": "stopped"}
 
 
 def test_a_file_with_faults_is_not_taken(deck: Deck) -> None:

@@ -2,6 +2,7 @@
 
     stopped ──> running ──> ready           by a start, and by what the plan calls ready
     running, ready ──> stopping ──> stopped by a stop: signal, grace, kill of the whole tree
+    stopping ──> stopping                   by a change of the configuration: why it stops, or whether it is removed
     running, ready ──> exited               ended, and its plan says: not again
                    ──> backoff ──> running  ended, and started again after a while
                    ──> failed               ended, and given up
@@ -11,7 +12,9 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
+
+from msgspec import UNSET
 
 from quarterdeck.core.deadlines import Deadline, DeadlineKind
 from quarterdeck.core.state import Child, State
@@ -24,7 +27,7 @@ NEXT: Final[dict[ChildState, tuple[ChildState, ...]]] = {
     "running": ("ready", "stopping", "stopped", "exited", "backoff", "failed"),
     "ready": ("stopping", "stopped", "exited", "backoff", "failed"),
     "backoff": ("running", "backoff", "stopped", "failed"),
-    "stopping": ("stopped", "backoff", "failed"),
+    "stopping": ("stopped", "backoff", "failed", "stopping"),
     "exited": ("running", "backoff", "failed", "stopped"),
     "failed": ("running", "backoff", "failed", "stopped"),
 }
@@ -62,8 +65,12 @@ def enter(
     child.starts += to == "running"
     version = state.next_version()
     members = (version, child.plan.name, to, child.pid, code, child.attempt, delay_ms, reason)
-    kind = EVENTS[to]
-    step.events.append(e.ChildFailed(*members, output) if kind is e.ChildFailed else kind(*members))  # type: ignore[arg-type]
+    more: tuple[Any, ...] = ()
+    if to == "failed":
+        more = (output,)
+    elif to in ("stopping", "stopped"):
+        more = (True if child.removed else UNSET,)
+    step.events.append(EVENTS[to](*members, *more))  # type: ignore[arg-type]  # each is one of the stream's
 
 
 def drop_deadlines(state: State, child: Child) -> None:

@@ -8,6 +8,8 @@ what comes of one that ended by itself, in `restarts`.
 
 from __future__ import annotations
 
+from typing import Final
+
 from quarterdeck.core.child_states import drop_deadlines, enter
 from quarterdeck.core.deadlines import Deadline
 from quarterdeck.core.restarts import again_or_never, joined, why_of
@@ -30,6 +32,11 @@ from quarterdeck.core.step import (
 )
 from quarterdeck.schema.commands import RestartProcess, StartProcess, StopProcess
 
+CONFIGURED: Final = "configured"
+NOT_STARTED: Final = "configured, not started"
+CHANGED: Final = "its configuration changed"
+REMOVED: Final = "removed from the configuration"
+
 # --- what is asked
 
 
@@ -38,21 +45,23 @@ def configured(state: State, observation: ChildrenConfigured, ctx: Context) -> S
     everything that it moves something is told at once.
     """
     step = Step()
+    if state.lifecycle in ("quitting", "dead"):
+        return step
     plans = {plan.name: plan for plan in observation.plans}
     changed: list[Child] = []
-    for name, child in state.children.items():
-        if name not in plans:
-            child.removed = True
-            _stop(state, step, child, ctx, "removed from the configuration")
+    for child in [child for name, child in state.children.items() if name not in plans and not child.removed]:
+        _remove(state, step, child, ctx)
     for name, plan in plans.items():
         before = state.children.get(name)
         if before is None:
             child = state.children[name] = Child(plan)
-            enter(state, step, child, "stopped", reason="configured" if plan.autostart else "configured, not started")
+            enter(state, step, child, "stopped", reason=CONFIGURED if plan.autostart else NOT_STARTED)
             child.wanted = plan.autostart
-        elif before.plan.revision != plan.revision or before.removed:
-            before.wanted = plan.autostart if before.removed else before.wanted
-            before.plan, before.removed = plan, False
+        elif before.removed:
+            before.plan = plan
+            _bring_back(state, step, before)
+        elif before.plan.revision != plan.revision:
+            before.plan = plan
             changed.append(before)
         else:
             before.plan = plan
@@ -61,10 +70,10 @@ def configured(state: State, observation: ChildrenConfigured, ctx: Context) -> S
         if child.spawning:
             child.again = child.wanted
         elif child.is_alive and child.wanted:
-            _restart(state, step, child, ctx, "its configuration changed")
+            _restart(state, step, child, ctx, CHANGED)
         elif child.wanted:
             state.deadlines.drop(Deadline(child.plan.name, 0, "child_backoff"))
-            enter(state, step, child, "stopped", reason="its configuration changed")
+            enter(state, step, child, "stopped", reason=CHANGED)
             _begin(child)
     for name in plans:
         _start_if_due(state, step, state.children[name])
@@ -121,7 +130,7 @@ def spawned(state: State, observation: ChildSpawned, ctx: Context) -> Step:
         return step
     _alive(state, step, child, observation.pid, observation.start, ctx)
     if child.again:  # its configuration changed meanwhile
-        _restart(state, step, child, ctx, "its configuration changed")
+        _restart(state, step, child, ctx, CHANGED)
     elif child.wanted:
         step.effects.append(ReleaseChild(child.plan.name, observation.pid))
     else:  # it was stopped meanwhile, and never begins
@@ -137,7 +146,7 @@ def adopted(state: State, observation: ChildAdopted, ctx: Context) -> Step:
         child.wanted = True
         _alive(state, step, child, observation.pid, observation.start, ctx, reason="adopted")
         if observation.revision not in (None, child.plan.revision):
-            _restart(state, step, child, ctx, "its configuration changed")
+            _restart(state, step, child, ctx, CHANGED)
         elif child.plan.ready != "registered" and child.state == "running":
             _ready(state, step, child, ctx)
     return step
@@ -156,6 +165,7 @@ def spawn_failed(state: State, observation: ChildSpawnFailed, ctx: Context) -> S
     else:
         again_or_never(state, step, child, ctx, None, observation.why, None, is_failure=True)
     _gone(state, step, child, ctx)
+    _forget_removed(state, child)
     return step
 
 
@@ -193,6 +203,7 @@ def exited(state: State, observation: ChildExited, ctx: Context) -> Step:
         again_or_never(state, step, child, ctx, code, why, observation.output, is_failure=failure, oom=observation.oom)
     child.pid = child.start = child.fault = None
     _gone(state, step, child, ctx)
+    _forget_removed(state, child)
     return step
 
 
@@ -264,6 +275,35 @@ def dependents_of(state: State) -> dict[str, tuple[str, ...]]:
         for before in child.plan.after:
             found.setdefault(before, []).append(name)
     return {before: tuple(names) for before, names in found.items()}
+
+
+# --- what is removed from the configuration
+
+
+def _remove(state: State, step: Step, child: Child, ctx: Context) -> None:
+    """It is not configured any more: it ends, and is forgotten once there is no process of it."""
+    before = child.state
+    child.removed = True
+    _stop(state, step, child, ctx, REMOVED)
+    if child.state == before and not child.spawning:
+        enter(state, step, child, before, reason=REMOVED)
+    _forget_removed(state, child)
+
+
+def _bring_back(state: State, step: Step, child: Child) -> None:
+    """It is configured again before its process was gone; from here on as a new one is."""
+    child.removed = False
+    child.wanted = child.again = child.plan.autostart
+    child.stop_reason = CHANGED if child.wanted else NOT_STARTED
+    if child.is_alive:
+        enter(state, step, child, "stopping", reason=child.stop_reason)
+
+
+def _forget_removed(state: State, child: Child) -> None:
+    if child.removed and not child.is_alive and not child.spawning:
+        drop_deadlines(state, child)
+        del state.children[child.plan.name]
+        state.dependents = dependents_of(state)
 
 
 # --- moves

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
-from msgspec import UNSET, Struct
+from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
 from quarterdeck.errors import RemoteProtocolError
@@ -180,13 +180,22 @@ class Mirror:
     def _background(self, event: e.BackgroundServiceChanged) -> None:
         self.background_service = event.enabled
 
-    def _child(self, event: e.ChildEvent) -> None:
+    def _child(self, event: e.ChildEvent, removed: Literal[True] | UnsetType = UNSET) -> None:
         pid = event.pid if event.state in ("running", "ready", "stopping") else None  # the others tell whose end it was
         before = self.children.get(event.name)
         starts = (before.starts if before is not None else 0) + (event.state == "running")
         self.children[event.name] = ChildRow(
-            event.name, event.state, pid, event.attempt, starts, event.code, event.reason
+            event.name, event.state, pid, event.attempt, starts, event.code, event.reason, removed
         )
+
+    def _child_stopping(self, event: e.ChildStopping) -> None:
+        self._child(event, event.removed)
+
+    def _child_stopped(self, event: e.ChildStopped) -> None:
+        if event.removed is UNSET:
+            self._child(event)
+        else:
+            self.children.pop(event.name, None)
 
     def _journal(self, event: e.JournalChanged) -> None:
         self.journal = event.state
@@ -230,10 +239,10 @@ _FOLDS: Final[dict[type, Callable[[Mirror, Any], None]]] = {
     e.SagaStarted: Mirror._saga_started,
     e.SagaCompleted: Mirror._saga_ended,
     e.SagaFailed: Mirror._saga_ended,
-    e.ChildStopped: Mirror._child,
+    e.ChildStopped: Mirror._child_stopped,
     e.ChildStarted: Mirror._child,
     e.ChildReady: Mirror._child,
-    e.ChildStopping: Mirror._child,
+    e.ChildStopping: Mirror._child_stopping,
     e.ChildExited: Mirror._child,
     e.ChildBackoff: Mirror._child,
     e.ChildFailed: Mirror._child,

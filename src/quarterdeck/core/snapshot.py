@@ -58,6 +58,7 @@ def _child_row(child: Child) -> ChildRow:
         starts=child.starts,
         code=child.code,
         reason=child.reason,
+        removed=True if child.removed and child.is_alive else UNSET,
     )
 
 

@@ -1,12 +1,12 @@
 """StreamEvent: the tagged union of what happened (protocol, section 5), one Struct an event.
 
 Rules: the tag is `event`; every one has `version`, its number in the run; a member without a value is null, never
-left out.
+left out, but for marks (`removed`) that are there where they are true.
 """
 
-from typing import Any, Final, get_args
+from typing import Any, Final, Literal, get_args
 
-from msgspec import Struct, field
+from msgspec import UNSET, Struct, UnsetType, field
 
 from quarterdeck.schema.types import (
     ChildState,
@@ -116,7 +116,9 @@ class ChildReady(ChildEvent, tag="child_ready", frozen=True):
 
 
 class ChildStopping(ChildEvent, tag="child_stopping", frozen=True):
-    """A child was asked to stop."""
+    """A child was asked to stop. `removed` is there, and true, where it is not configured any more."""
+
+    removed: Literal[True] | UnsetType = UNSET
 
 
 class ChildExited(ChildEvent, tag="child_exited", frozen=True):
@@ -134,7 +136,9 @@ class ChildFailed(ChildEvent, tag="child_failed", frozen=True):
 
 
 class ChildStopped(ChildEvent, tag="child_stopped", frozen=True):
-    """A child is stopped."""
+    """A child is stopped. `removed` is there, and true, where it is not configured any more, and so no child either."""
+
+    removed: Literal[True] | UnsetType = UNSET
 
 
 class StartupStageBegun(EventBase, tag="startup_stage_begun", frozen=True):

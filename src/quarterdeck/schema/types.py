@@ -171,7 +171,8 @@ class ConnectionRow(Struct, frozen=True):
 
 class ChildRow(Struct, frozen=True):
     """A supervised child in a snapshot; `attempt` counts its starts since it was last stable, `starts` those of this
-    run. `code` and `reason` are of the event by which it entered its state.
+    run. `code` and `reason` are of the event by which it entered its state. `removed` is there, and true, while its
+    process ends because it is not configured any more.
     """
 
     name: str
@@ -181,3 +182,4 @@ class ChildRow(Struct, frozen=True):
     starts: int = 0
     code: int | None = None
     reason: str | None = None
+    removed: Literal[True] | UnsetType = UNSET

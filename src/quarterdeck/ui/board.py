@@ -25,12 +25,20 @@ class Card:
     """One child: its state, what was told of it last, and what is awaited of it."""
 
     def __init__(
-        self, name: str, *, after: Iterable[str] = (), optional: bool = False, state: ChildState = "stopped"
+        self,
+        name: str,
+        *,
+        after: Iterable[str] = (),
+        optional: bool = False,
+        state: ChildState = "stopped",
+        removed: bool = False,
     ) -> None:
         self.name = name
         self.after = tuple(after)
         self.optional = optional
         self.state: ChildState = state
+        self.removed = removed
+        """Whether it is not configured any more: no name or pattern means it."""
         self.event: e.ChildEvent | None = None
         self.goal: Goal | None = None
         self.outcome: Outcome | None = None
@@ -46,6 +54,7 @@ class Card:
     def tell(self, event: e.ChildEvent) -> None:
         """Take what was told of it."""
         self.event, self.state = event, event.state
+        self.removed = isinstance(event, e.ChildStopping | e.ChildStopped) and event.removed is True
         self._cannot_start = event.state == "backoff" and event.pid is None
         if event.state == "stopped" and self._stop_is_due:
             self._stop_is_due = False
@@ -79,13 +88,21 @@ class Board:
     @classmethod
     def of_rows(cls, rows: Iterable[ChildRow]) -> Board:
         """As a snapshot has them."""
-        return cls(Card(row.name, state=row.state) for row in rows)
+        return cls(Card(row.name, state=row.state, removed=row.removed is True) for row in rows)
 
     def tell(self, event: e.ChildEvent) -> Card:
-        """Take an event; returns the card of its child."""
+        """Take an event; returns the card of its child. Nobody keeps the card of one that is no more, but where it is
+        awaited.
+        """
         card = self.cards.setdefault(event.name, Card(event.name))
         card.tell(event)
+        if card.removed and card.state == "stopped" and card.goal is None:
+            del self.cards[event.name]
         return card
+
+    def configured(self) -> list[str]:
+        """The names of those that a name or pattern can mean."""
+        return [card.name for card in self.cards.values() if not card.removed]
 
     def awaited(self) -> list[Card]:
         """Those of which something is awaited, whatever became of it."""
@@ -108,5 +125,6 @@ class Board:
 
     def correct(self, rows: Iterable[ChildRow]) -> None:
         """Events were missed: this is how they are now."""
-        for row in rows:
-            self.cards.setdefault(row.name, Card(row.name)).correct(row.state)
+        states = {row.name: row.state for row in rows}
+        for name in [*self.cards, *(name for name in states if name not in self.cards)]:
+            self.cards.setdefault(name, Card(name)).correct(states.get(name, "stopped"))

@@ -139,10 +139,10 @@ class Moves:
         if not isinstance(event, e.ChildEvent) or event.name in self._moved:
             return False
         card = self._board.tell(event)
-        is_there = card.name in self._there
+        starts = card.name in self._there and not _is_left_alone(card)
         if card.state == "stopping":
-            card.await_("up" if is_there else "down", stop_is_due=is_there)
-        elif card.state == "stopped" and is_there and not _is_left_alone(card):
+            card.await_("up" if starts else "down", stop_is_due=starts)
+        elif card.state == "stopped" and starts:
             card.await_("up")
         else:
             return True  # on its way already, and not for this

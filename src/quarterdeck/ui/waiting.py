@@ -38,7 +38,7 @@ def ask_and_wait(
     with reach(address, verb) as client:
         client.subscribe(*OF_CHILDREN, snapshot=True)
         board = board_of(client)
-        names = meant(patterns, board.cards)
+        names = meant(patterns, board.configured())
         ask = _asking(client, verb)
         for name in names:
             _await(board.cards[name], verb)
