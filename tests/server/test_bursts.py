@@ -44,6 +44,25 @@ def test_a_burst_is_told_as_the_same_one_by_one(launch: Launch, loop: str) -> No
     assert len(published(told[0])) == 30 * len(PAYLOADS)
 
 
+def test_a_burst_is_acknowledged_as_the_same_one_by_one(launch: Launch, loop: str) -> None:
+    asked = [{**publish(payload), "id": f"{number}"} for number, payload in enumerate(PAYLOADS * 20)]
+    told: list[list[Line]] = []
+    for size in (len(asked), 1):
+        client = with_limit(launch, loop=loop).join()
+        told.append([])
+        for at in range(0, len(asked), size):
+            client.send(*asked[at : at + size])
+            told[-1] += client.until(event="ack", id=asked[at + size - 1]["id"])
+    assert told[0] == told[1]
+    assert [line["id"] for line in told[0] if line["event"] == "ack"] == [line["id"] for line in asked]
+
+
+def test_who_follows_nothing_is_acknowledged_too(launch: Launch) -> None:
+    client = with_limit(launch).quiet()
+    client.send(*[{**publish(number), "id": number} for number in range(1000)])
+    assert [line["id"] for line in client.until(event="ack", id=999)] == list(range(1000))
+
+
 def test_a_payload_that_is_too_long_is_refused_alone(launch: Launch) -> None:
     launched = with_limit(launch)
     reader, sender = launched.join(), launched.quiet()

@@ -82,6 +82,7 @@ def test_a_reply_among_a_turn_stands_where_it_belongs() -> None:
     listener = fan.follow()
     listener.outbox.put(pong(2))
     fan.tell("abc")
+    assert len(listener.writes) == 1
     assert listener.taken() == ["1", "2", "pong 2", "3"]
 
 

@@ -97,21 +97,41 @@ def test_cleared_it_counts_nothing() -> None:
     assert (outbox.replies, outbox.bytes) == (0, 0)
 
 
-def test_a_reply_that_waits_alone_is_taken_at_its_version_and_no_other() -> None:
+def test_replies_are_taken_together_if_all_of_them_are_due() -> None:
     outbox = Outbox()
-    assert outbox.take_alone(0, 9) == b""
-    outbox.put(Due(5, b"a"))
-    outbox.put(Due(5, b"b"))
-    assert [outbox.take_alone(6, 9), outbox.take_alone(0, 4)] == [b"", b""]
-    assert outbox.take_alone(5, 5) == b"ab"
+    assert outbox.take_replies(9, 100) == b""
+    for entry in (Due(5, b"a"), Due(5, b"b"), Due(7, b"c")):
+        outbox.put(entry)
+    assert [outbox.take_replies(6, 100), outbox.take_replies(7, 2)] == [b"", b""]
+    assert outbox.take_replies(7, 3) == b"abc"
     assert not outbox
     assert (outbox.replies, outbox.bytes) == (0, 0)
 
 
-def test_what_waits_among_others_is_not_taken_alone() -> None:
-    for entries in ([Due(5, b"a"), Due(6, b"b")], [Due(5, b"a"), End(5)], [End(5)], [Render(None)]):
+def test_replies_are_woven_into_the_events_of_a_turn() -> None:
+    for fences, woven in (
+        ([5, 6, 6, 8], b"0[1]12[2][3]3"),
+        ([5], b"0[1][2][3]"),
+        ([8], b"[1][2][3]0"),
+        ([4], b""),
+        ([9], b""),
+        ([6, 5], b""),
+    ):
+        outbox = Outbox()
+        for number, fence in enumerate(fences):
+            outbox.put(Due(fence, b"%d" % number))
+        events = [b"[1]", b"[2]", b"[3]"]
+        assert outbox.take_woven(events, 5, 100) == woven, fences
+        assert bool(outbox) is not bool(woven)
+        assert (outbox.replies == 0) is bool(woven)
+
+
+def test_what_waits_among_others_is_not_taken_with_the_replies() -> None:
+    more: list[list[Entry]] = [[Due(5, b"a"), End(5)], [End(5)], [Render(None)], [Render(None), Due(5, b"a")]]
+    for entries in more:
         outbox = Outbox()
         for entry in entries:
-            outbox.put(entry)  # type: ignore[arg-type]  # a list of some of them
-        assert outbox.take_alone(0, 9) == b""
+            outbox.put(entry)
+        assert outbox.take_replies(9, 100) == b""
+        assert outbox.take_woven([b"e"], 4, 100) == b""
         assert len(outbox.entries) == len(entries)

@@ -143,17 +143,18 @@ class Hub:
         joined = b"".join(lines)
         for group in list(self._groups.values()):
             if group.names is None or told <= group.names:
-                self._tell_all(group, before, head, joined)
+                self._tell_all(group, before, lines, joined)
             elif head >= group.bookmark_due or not group.names.isdisjoint(told):
                 group.bookmark_due = head + BOOKMARK_AFTER
                 for subscriber in list(group.members):
                     self.pump(subscriber)
             group.position = head
 
-    def _tell_all(self, group: Group, before: int, head: int, joined: bytes) -> None:
+    def _tell_all(self, group: Group, before: int, lines: Sequence[bytes], joined: bytes) -> None:
         """Every event of the turn concerns this group: who is caught up is sent all of them at once, the others are
         pumped.
         """
+        head = before + len(lines)
         group.bookmark_due = head + BOOKMARK_AFTER
         size = len(joined)
         group.sent_bytes += size
@@ -161,23 +162,23 @@ class Hub:
         for subscriber in list(group.members):
             # Due exactly this turn's events, and may be sent them. Asked here, not in a call: a crowd feels it.
             cursor = subscriber.cursor
-            entries = subscriber.outbox.entries
-            reply = b""
+            due = joined
             if (
                 is_short
                 and subscriber.caught_up
                 and not subscriber.blocked
                 and cursor is not None
                 and cursor <= before  # one that came over from another group in this very turn was pumped already
-                and (not entries or (reply := subscriber.outbox.take_alone(head, head)))
+                and (
+                    not subscriber.outbox.entries
+                    or (due := subscriber.outbox.take_woven(lines, before, self._write_bytes))
+                )
             ):
                 subscriber.cursor = head
                 subscriber.filtered = 0
-                if reply:
-                    subscriber.sent_alone += len(reply)
-                    subscriber.send(joined + reply)
-                else:
-                    subscriber.send(joined)
+                if due is not joined:
+                    subscriber.sent_alone += len(due) - size
+                subscriber.send(due)
                 if subscriber.blocked:
                     subscriber.caught_up = False
             else:
@@ -213,19 +214,19 @@ class Hub:
     def pump(self, subscriber: Subscriber) -> None:
         """Write what this connection is due, as far as its socket takes it."""
         try:
-            if not self._write_reply(subscriber):
+            if not self._write_replies(subscriber):
                 self._write(subscriber)
         except Exception as error:
             self._broke(subscriber, error)
 
-    def _write_reply(self, subscriber: Subscriber) -> bool:
-        """The common case: it stands with its group, that with the stream, and a reply is all that it is due. Whether
+    def _write_replies(self, subscriber: Subscriber) -> bool:
+        """The common case: it stands with its group, that with the stream, and replies are all that it is due. Whether
         that was so.
         """
         group, head = subscriber.group, self.history.newest
         if group is None or group.position != head or subscriber.blocked or not subscriber.caught_up:
             return False
-        lines = subscriber.outbox.take_alone(0, head)
+        lines = subscriber.outbox.take_replies(head, self._write_bytes)
         if not lines:
             return False
         subscriber.sent_alone += len(lines)

@@ -8,7 +8,7 @@ they are bounded by the sagas that are open, since one that nobody waits for any
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -112,16 +112,37 @@ class Outbox:
         self._directed += 1
         self.entries.append(entry)
 
-    def take_alone(self, first: int, last: int) -> bytes:
-        """The lines that wait, where they are all that does, and due between these versions: then they are taken."""
-        if len(self.entries) != 1:
+    def take_replies(self, version: int, bytes_max: int) -> bytes:
+        """The replies that wait, where nothing else does, all are due at this version, and together they are no more
+        than so many bytes: then they are taken. Else nothing.
+        """
+        if self.bytes > bytes_max:
             return b""
-        entry = self.entries[0]
-        if not isinstance(entry, Due) or not first <= entry.fence <= last:
+        parts: list[bytes] = []
+        for entry in self.entries:
+            if not isinstance(entry, Due) or entry.fence > version:
+                return b""
+            parts.append(entry.lines)
+        self.clear()
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def take_woven(self, lines: Sequence[bytes], before: int, bytes_max: int) -> bytes:
+        """The events after version `before` and the replies that wait, each where it belongs, where nothing else does,
+        none was due earlier, and they are no more than so many bytes: then they are taken. Else nothing.
+        """
+        if self.bytes > bytes_max:
             return b""
-        self.entries.clear()
-        self.replies = self.bytes = 0
-        return entry.lines
+        parts: list[bytes] = []
+        done = 0
+        for entry in self.entries:
+            if not isinstance(entry, Due) or not done <= entry.fence - before <= len(lines):
+                return b""
+            parts += lines[done : entry.fence - before]
+            parts.append(entry.lines)
+            done = entry.fence - before
+        parts += lines[done:]
+        self.clear()
+        return b"".join(parts)
 
     def took(self) -> None:
         """The front entry went out, or was withdrawn."""

@@ -226,7 +226,7 @@ class ServerConnection:
         return value
 
     def admit_burst(self, burst: Sequence[Publish]) -> list[Publish] | None:
-        """The same of many publishes without an `id`; None where one of them needs a closer look."""
+        """The same of many publishes; None where one of them needs a closer look."""
         if self._verdicts[Publish] != "pass":
             return None
         try:
@@ -237,7 +237,8 @@ class ServerConnection:
             return None
         self.bad_in_a_row = 0
         return [
-            Publish(topic=command.topic, payload=Raw(payload)) for command, payload in zip(burst, payloads, strict=True)
+            Publish(topic=command.topic, payload=Raw(payload), id=command.id)
+            for command, payload in zip(burst, payloads, strict=True)
         ]
 
     def registered(self) -> None:
