@@ -159,7 +159,7 @@ FILES |= dict.fromkeys(
 _GUARD = FileRule(
     ours=_names(
         "drivers.child_output drivers.descendants drivers.guard drivers.guard_aftermath drivers.guard_child "
-        "drivers.guard_door drivers.guard_limits drivers.guard_link drivers.guard_wire drivers.job"
+        "drivers.guard_door drivers.guard_limits drivers.guard_link drivers.guard_outlet drivers.guard_wire drivers.job"
     )
 )
 FILES |= dict.fromkeys(
@@ -170,6 +170,7 @@ FILES |= dict.fromkeys(
         "drivers/guard_aftermath.py",
         "drivers/guard_child.py",
         "drivers/guard_link.py",
+        "drivers/guard_outlet.py",
         "drivers/guard_start.py",
         "drivers/orphans.py",
     ),

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from quarterdeck.ui.single import identity_of, name_of
+from tests.ui import fills_its_pipe
 from tests.ui.decks import Deck
 from tests.ui.running import PATIENCE_S
 
@@ -21,7 +23,7 @@ def test_its_output_and_its_exit_code_are_ours(deck: Deck) -> None:
     script = "import os, sys; print(sys.stdin.read() + 'out'); print('err', file=sys.stderr); sys.stdout.write(\
 os.environ['QUARTERDECK_CHILD']); sys.exit(3)"
     done = deck.run("run", "--name", "mine", "--", sys.executable, "-c", script)
-    assert (done.returncode, done.stdout, done.stderr) == (3, "out\nmine\n", "err\n")
+    assert (done.returncode, done.stdout, done.stderr) == (3, "out\nmine", "err\n")
     again = deck.run("run", "--name", "mine", "--", "sh", "-c", "echo again; kill -9 $$")
     assert (again.returncode, again.stdout) == (128 + 9, "again\n")  # and nothing of the run before
     assert again.stderr == "quarterdeck: mine has failed: ended by signal 9\n"
@@ -60,12 +62,44 @@ def test_a_second_start_of_the_same_program_is_handed_over_and_of_another_is_non
     assert first.end() == (128 + signal.SIGTERM, [], "")
 
 
-def test_who_writes_to_a_reader_that_has_gone_ends(deck: Deck) -> None:
+def test_who_writes_to_a_reader_that_has_gone_ends_by_the_broken_pipe(deck: Deck) -> None:
     yes = deck.start("run", "--", "yes")
     assert yes.until("y") == ["y"]
     assert yes.process.stdout is not None
     yes.process.stdout.close()
-    assert yes.process.wait(PATIENCE_S) == 128 + signal.SIGTERM
+    assert yes.process.wait(PATIENCE_S) == 128 + signal.SIGPIPE
+    assert yes.process.stderr is not None
+    assert yes.process.stderr.read() == ""
+
+
+def test_a_million_lines_come_through_in_order_and_unchanged(deck: Deck) -> None:
+    """Far more than its log keeps: 10 MiB in each of four files, where every line has its time before it."""
+    done = deck.run("run", "--name", "many", "--", "sh", "-c", "seq 1000000 2000000; printf end; exit 4")
+    assert (done.returncode, done.stderr) == (4, "")
+    assert done.stdout == "".join(f"{number}\n" for number in range(1_000_000, 2_000_001)) + "end"
+    last = (deck.folder / "share" / "quarterdeck" / "run" / "many" / "logs" / "many.log").read_bytes().splitlines()[-2:]
+    assert [line.partition(b" ")[2] for line in last] == [b"out end", b"log ended, exit code 4"]
+
+
+def test_the_program_waits_for_a_reader_that_takes_nothing_and_nothing_is_lost(deck: Deck) -> None:
+    started = deck.start("run", "--", sys.executable, fills_its_pipe.__file__)
+    assert started.process.stderr is not None
+    written = int(started.process.stderr.readline())  # it said so while nobody had read anything
+    assert written < fills_its_pipe.BYTES_MAX // 4
+    code, lines, err = started.end()
+    assert (code, err) == (0, "")
+    assert lines == [str(number) for number in range(len(lines))]
+    assert sum(len(line) + 1 for line in lines) > 2 * written
+
+
+def test_lines_of_both_streams_that_go_to_one_place_stay_whole(deck: Deck) -> None:
+    write = """import os
+fd = 1 if os.fork() else 2
+[os.write(fd, b"%d " % fd * 60 + b"\\n") for _ in range(20_000)]
+fd == 1 and os.wait()"""
+    code, lines, _ = deck.start("run", "--", sys.executable, "-c", write, stderr=subprocess.STDOUT).end()
+    assert code == 0
+    assert sorted(lines) == ["1 " * 60] * 20_000 + ["2 " * 60] * 20_000
 
 
 @pytest.mark.parametrize(

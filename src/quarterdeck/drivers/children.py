@@ -99,14 +99,23 @@ class Link(Protocol):
 
 class Children:
     """One guard and its children. `folder` is the launcher's data folder, `open_files` the soft limit of open files
-    that children get.
+    that children get. `outlets`: pipes to which their standard output and standard error are passed on.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, owner: Owner, folder: Path, *, open_files: int | None) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        owner: Owner,
+        folder: Path,
+        *,
+        open_files: int | None,
+        outlets: tuple[int, int] | None = None,
+    ) -> None:
         self._loop = loop
         self._owner = owner
         self._folder = folder
         self._open_files = open_files
+        self._outlets = outlets
         self._programs: dict[str, Program] = {}
         self._policy = wire.Policy("kill")
         self._link: Link | None = None
@@ -135,7 +144,7 @@ class Children:
     def _new_link(self) -> Link:
         if sys.platform == "win32":
             return JobLink(self._loop, self)
-        ours, self._guard = _started_guard()
+        ours, self._guard = _started_guard(self._outlets or ())
         return _Link(self._loop, self, ours)
 
     def take_over(self) -> list[ChildAdopted]:
@@ -209,6 +218,7 @@ class Children:
                 program.ready == "log",
                 program.revision,
                 attempt,
+                self._outlets,
             )
         )
 
@@ -252,7 +262,8 @@ class Children:
             link, self._link = self._link, None
             await link.end()
             aftermath.forget(self._folder / GUARD_RECORD)
-        await self._reap_guard()
+        if self._outlets is None:  # else it may have something to pass on still, as slowly as that is read
+            await self._reap_guard()
 
     async def _reap_guard(self) -> None:
         """Let the system forget the guard's process, which has closed its connection."""
@@ -441,11 +452,11 @@ class _Link(asyncio.Protocol):
             self._owner.lost(self._mark, self._cgroup)
 
 
-def _started_guard() -> tuple[socket.socket, subprocess.Popen[bytes]]:
+def _started_guard(outlets: tuple[int, ...]) -> tuple[socket.socket, subprocess.Popen[bytes]]:
     """Our end of the connection to a new guard, and its process. Raises OSError."""
     ours, theirs = socket.socketpair()
     with theirs:
-        options: dict[str, Any] = {"pass_fds": (theirs.fileno(),)}
+        options: dict[str, Any] = {"pass_fds": (theirs.fileno(), *outlets)}
         guard = subprocess.Popen(
             wire.guard_command(theirs.fileno()), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, **options
         )

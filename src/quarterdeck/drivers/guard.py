@@ -36,6 +36,7 @@ if sys.platform != "win32":
     from quarterdeck.drivers.guard_child import CannotSpawn, GuardChild, say_cannot_spawn, spawn_child
     from quarterdeck.drivers.guard_limits import CgroupRoom, speaks_of_memory, system_oom_kills
     from quarterdeck.drivers.guard_link import Link
+    from quarterdeck.drivers.guard_outlet import Outlets, has_more
     from quarterdeck.drivers.guard_wire import (
         VERSION,
         End,
@@ -81,6 +82,7 @@ class Guard:
         self._mark = f"{os.getpid()}.{self._start}"
         self._room = CgroupRoom() if cgroups else None
         self._selector = selectors.DefaultSelector()
+        self._outlets = Outlets(self._selector)
         self._woken = _wake_on_child_exit()
         self._is_woken = False
         self._looked_at = 0.0
@@ -108,6 +110,7 @@ class Guard:
             self._link.close()
             if self._room is not None:
                 self._room.close()
+        self._outlets.flush()  # last: nobody is to wait for whoever reads that
 
     def _turn(self) -> None:
         """Wait for something to happen, and do all that follows."""
@@ -158,14 +161,16 @@ class Guard:
         self._serial += 1
         cgroup = None if self._room is None else self._room.make(str(self._serial))
         try:
+            outlets = self._outlets.of(spawn)
             child = spawn_child(spawn, f"{self._mark}:{self._serial}", cgroup, tied=not self._link.adopts)
-        except CannotSpawn as error:
+        except (CannotSpawn, OSError) as error:
             if cgroup is not None:
                 cgroup.remove()
             say_cannot_spawn(spawn, str(error))
             self._link.report(SpawnFailed(spawn.name, str(error)))
             return
         child.oom_kills_before = system_oom_kills()
+        child.outlets = outlets
         self._children[child.name] = child
         assert child.gate is not None
         self._selector.register(child.gate, selectors.EVENT_READ, partial(self._hear, child))
@@ -219,7 +224,7 @@ class Guard:
 
     def _listen_to(self, child: GuardChild) -> None:
         for stream, fd in child.pipes.items():
-            if fd not in self._selector.get_map():
+            if fd not in self._selector.get_map() and not self._must_wait(child, stream):
                 self._selector.register(fd, selectors.EVENT_READ, partial(self._hear_output, child, stream))
 
     def _hear(self, child: GuardChild) -> None:
@@ -233,11 +238,15 @@ class Guard:
             self._link.report(Spawned(child.name, child.pid, child.start))
 
     def _hear_output(self, child: GuardChild, stream: Stream) -> None:
-        fd = child.pipes[stream]
-        if child.is_watched and self._link.is_full:
-            self._selector.unregister(fd)  # until the launcher has read some
+        if self._must_wait(child, stream):
+            self._selector.unregister(child.pipes[stream])  # until there is room again
             return
         self._read_output(child, stream)
+
+    def _must_wait(self, child: GuardChild, stream: Stream) -> bool:
+        """Whether what it writes is not to be read just now: somebody has to take some of it first."""
+        outlet = child.outlets.get(stream)
+        return (child.is_watched and self._link.is_full) or (outlet is not None and outlet.is_full)
 
     def _read_output(self, child: GuardChild, stream: Stream) -> int:
         """Read once; returns how many bytes there were."""
@@ -246,7 +255,10 @@ class Guard:
             received = os.read(fd, READ_BYTES)
         except BlockingIOError:
             return 0
-        if not received:
+        outlet = child.outlets.get(stream)
+        if outlet is not None:
+            outlet.take(stream, received, has_more=len(received) == READ_BYTES and has_more(fd))
+        if not received or (outlet is not None and outlet.is_broken):
             self._close_pipe(child, stream)
         self._tell_lines(child, child.output.take(stream, received))
         return len(received)

@@ -19,6 +19,7 @@ if sys.platform != "win32":
     from quarterdeck.drivers.child_output import ChildOutput, LogFile, Stream
     from quarterdeck.drivers.descendants import NAME, TREE, Family, die_with_parent, start_of
     from quarterdeck.drivers.guard_limits import Cgroup, limit_data, limit_open_files, raise_oom_score
+    from quarterdeck.drivers.guard_outlet import Outlet
     from quarterdeck.drivers.guard_wire import Living, Spawn, few
 
 assert sys.platform != "win32", "fork"
@@ -40,6 +41,7 @@ class GuardChild:
         self.family = Family(pid, mark)
         self.gate: socket.socket | None = gate
         self.pipes: dict[Stream, int] = {}
+        self.outlets: dict[Stream, Outlet] = {}
         self.output = ChildOutput(_file_of(spawn))
         self.cgroup: Cgroup | None = None
         self.is_data_limited = False

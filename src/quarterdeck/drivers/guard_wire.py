@@ -45,7 +45,9 @@ class Spawn(NamedTuple):
     its soft limit of open files; `memory_max` its limit in bytes, of the whole tree where there are cgroups and of each
     process alone where there are none. `log_path` (absolute) gets its output, and keeps `log_kept` older files of
     `log_bytes_max` each; without it nothing is written. `watched`: report its lines until `Ready`. `revision` and
-    `attempt` are the launcher's own, and come back in `Hello`.
+    `attempt` are the launcher's own, and come back in `Hello`. `outlets`: the guard's descriptors of two pipes, or
+    twice of one, to which its standard output and standard error are passed on as they come; they stay open till the
+    guard ends, which it does once they have taken all.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Spawn(NamedTuple):
     watched: bool = False
     revision: str = ""
     attempt: int = 1
+    outlets: tuple[int, int] | None = None
 
 
 class Release(NamedTuple):

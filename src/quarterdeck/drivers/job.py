@@ -97,6 +97,7 @@ class _Child:
         self.lock = threading.Lock()  # of its output
         self.is_over = False  # nothing more is written
         self.is_watched = spawn.watched
+        self.is_passed_on = spawn.outlets is not None
         self.is_released = False
         self.is_asked_to_end = False
         self.killed = threading.Event()
@@ -190,7 +191,8 @@ class JobLink:
             return
         child = self._children[spawn.name] = _Child(spawn, process)
         self._report(wire.Spawned(child.name, process.pid, _start_of(process.pid)))
-        child.readers = [_thread(self._read, child, stream, fd) for stream, fd in pipes.items()]
+        outlets = dict(zip(pipes, spawn.outlets or (None, None), strict=True))
+        child.readers = [_thread(self._read, child, stream, fd, outlets[stream]) for stream, fd in pipes.items()]
         _thread(self._see_end, child)
 
     def _started(self, spawn: wire.Spawn) -> tuple[Process, dict[Stream, int]]:
@@ -244,8 +246,8 @@ class JobLink:
 
     # --- on threads of their own
 
-    def _read(self, child: _Child, stream: Stream, fd: int) -> None:
-        """Take what a stream brings until it is closed."""
+    def _read(self, child: _Child, stream: Stream, fd: int, outlet: int | None) -> None:
+        """Take what a stream brings until it is closed, or whoever reads the outlet has gone."""
         try:
             while received := os.read(fd, READ_BYTES):
                 with child.lock:
@@ -253,6 +255,9 @@ class JobLink:
                         return
                     lines = child.output.take(stream, received)
                 self._tell_lines(child, lines)
+                rest = memoryview(received if outlet is not None else b"")
+                while rest and outlet is not None:
+                    rest = rest[os.write(outlet, rest) :]
         except OSError:
             pass  # a broken pipe is how Windows tells its end
         finally:
@@ -276,7 +281,7 @@ class JobLink:
         except OSError as error:
             why = f"its end could not be seen to: {error}"
         for reader in child.readers:
-            reader.join(DRAIN_S)
+            reader.join(None if child.is_passed_on else DRAIN_S)
         code, meaning = code_of(exit_code, killed=child.killed.is_set())
         why = why or meaning
         with child.lock:

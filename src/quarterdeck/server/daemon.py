@@ -80,13 +80,15 @@ def run(
     reads: Callable[[], DeckFile] | None = None,
     sagas: Sequence[str] = (),
     slices: Sequence[type[Slice[Any]]] = (),
+    outlets: tuple[int, int] | None = None,
 ) -> int:
     """Serve until a signal or a `quit` ends it; returns the exit code: 0, or that of the child that `exit_from` names.
 
     `data_dir` None is this user's default folder, `endpoint` None the address that belongs to the folder. `announce`
     is called once the launcher listens. `reads` reads the configuration of its children, now and at a reload (SIGHUP).
     `sagas` name the application's own, `module:NAME` each, installed or in the current folder; `slices` are its own;
-    both beside those of the file.
+    both beside those of the file. `outlets` are the writing ends of two pipes, or twice of one: what children write to
+    standard output and standard error is passed on to them; they stay open, and the last bytes may still be to come.
     Raises: AlreadyRunning, EndpointRefused, ConfigError.
     """
     logs.configure(config.log_level, config.log_format)
@@ -112,7 +114,7 @@ def run(
                 daemon = Daemon(config, listener, announce, folder, own, loaded)
                 daemon.report_to(notify)
                 if deck is not None and reads is not None:
-                    daemon.supervise(deck, reads, open_files)
+                    daemon.supervise(deck, reads, open_files, outlets)
                 code = runner.run(daemon.serve())
         finally:
             listener.unlink()
@@ -182,14 +184,20 @@ class Daemon:
         """Tell systemd how this run fares, where it asks to be told."""
         self._notify = notify
 
-    def supervise(self, deck: DeckFile, reads: Callable[[], DeckFile], open_files: int | None) -> None:
+    def supervise(
+        self,
+        deck: DeckFile,
+        reads: Callable[[], DeckFile],
+        open_files: int | None,
+        outlets: tuple[int, int] | None = None,
+    ) -> None:
         """Run the configured children, too."""
         from pathlib import Path
 
         from quarterdeck.server.supervisor import Supervisor
 
         self._supervisor = Supervisor(
-            deck, Path(self._folder), self._listener.address, reads=reads, open_files=open_files
+            deck, Path(self._folder), self._listener.address, reads=reads, open_files=open_files, outlets=outlets
         )
 
     async def serve(self) -> int:

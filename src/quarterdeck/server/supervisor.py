@@ -47,7 +47,8 @@ OF_A_CHILD: Final = ("QUARTERDECK_CHILD", "QUARTERDECK_TREE", "QUARTERDECK_USER_
 
 
 class Supervisor:
-    """The children of one launcher. `reads` reads the configuration anew; `observe` feeds the engine.
+    """The children of one launcher. `reads` reads the configuration anew; `observe` feeds the engine. `outlets` are two
+    pipes' descriptors, to which children's standard output and standard error are passed on.
 
     Raises: EndpointRefused where others may write where the logs of the children are to be.
     """
@@ -60,6 +61,7 @@ class Supervisor:
         *,
         reads: Callable[[], DeckFile],
         open_files: int | None = None,
+        outlets: tuple[int, int] | None = None,
     ) -> None:
         self._folder = folder
         self._logs = _logs_in(folder)
@@ -68,12 +70,13 @@ class Supervisor:
         self._deck = deck
         self._observe: Callable[[Observation], None] = _nobody
         self._open_files = open_files
+        self._outlets = outlets
         self._codes: dict[str, int] = {}
 
     def begin(self, loop: asyncio.AbstractEventLoop, observe: Callable[[Observation], None]) -> None:
         """Feed the engine its first inputs: what is configured, and which of it is alive already."""
         self._observe = observe
-        self._driver = Children(loop, self, self._folder, open_files=self._open_files)
+        self._driver = Children(loop, self, self._folder, open_files=self._open_files, outlets=self._outlets)
         self._configure(self._deck)
         adopted = self._driver.take_over()
         if adopted:

@@ -1,7 +1,7 @@
 """Single: an application of one program, without a file: its name, its folder, and its output while it runs.
 
 Rules: each program has a data folder of its own below this user's default one, so that its second start is a second
-instance, and another program's start is none. What it writes goes to its log, as any child's, and from there to our
+instance, and another program's start is none. What it writes goes to its log, as any child's, and as it is to our
 standard output and standard error.
 """
 
@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import select
 import shutil
-import signal
 import sys
 import threading
 from collections.abc import Sequence
@@ -19,11 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from quarterdeck.deckfile import DeckFile, ProcessSpec, Ready
-from quarterdeck.errors import QuarterdeckError, Timeout
+from quarterdeck.errors import QuarterdeckError
 from quarterdeck.schema import events as e
-from quarterdeck.ui.child_log import MISSED, ChildLog
 from quarterdeck.ui.child_words import words
-from quarterdeck.ui.logs import LOGS_FOLDER
 from quarterdeck.ui.reaching import reach
 from quarterdeck.ui.screen import close_quietly
 from quarterdeck.ui.text import safe
@@ -32,9 +30,13 @@ if TYPE_CHECKING:
     from quarterdeck.server.daemon import Listening
 
 FOLDER: Final = "run"
-LOOK_EVERY_S: Final = 0.1
-"""How often its log is looked at: nobody tells us when it grows."""
+STANDARD_OUTPUT: Final = 1
+STANDARD_ERROR: Final = 2
+BROKEN_PIPE: Final = 13
+"""SIGPIPE, which Windows does not have."""
+BLOCK_BYTES: Final = 64 << 10
 LAST_WORDS_S: Final = 5.0
+"""How long we wait, when the launcher has closed the connection, for what it had said."""
 NAME_CHARACTERS_MAX: Final = 64
 HASH_CHARACTERS: Final = 8
 _INTERPRETER: Final = re.compile(r"(python|pypy|node|deno|bun|ruby|perl|php|bash|zsh|sh)[\d.]*")
@@ -87,14 +89,19 @@ def identity_of(argv: Sequence[str]) -> str:
 
 
 class Output:
-    """Passes on what the program writes, and says on standard error what the launcher says of it."""
+    """Passes on what the program writes, and says on standard error what the launcher says of it.
 
-    def __init__(self, single: Single) -> None:
-        self._single = single
-        self._log = ChildLog(single.folder / LOGS_FOLDER, single.name)
-        self._log.skip_to_last(0)  # what it wrote before this run
-        self._log.go_on()
+    Rules: its bytes pass unchanged, as they come, and it waits for whoever reads ours, as in any pipeline. Where that
+    one has gone, so has the program's reader. `outlets` is what the launcher is to pass its output on to.
+    """
+
+    def __init__(self) -> None:
+        # To one place both go by one way, so that they are there in the order in which they were written.
+        same = os.path.sameopenfile(STANDARD_OUTPUT, STANDARD_ERROR)
+        self._ways = [_Way(STANDARD_OUTPUT), *([] if same else [_Way(STANDARD_ERROR)])]
+        self.outlets = (self._ways[0].mouth, self._ways[-1].mouth)
         self._thread: threading.Thread | None = None
+        self._failure = ""
 
     def begin(self, listening: Listening) -> None:
         """The launcher listens."""
@@ -102,16 +109,12 @@ class Output:
         self._thread.start()
 
     def end(self) -> None:
-        """The launcher has ended: pass on the rest. Where it never listened, there is none."""
+        """The launcher has ended: wait until all is passed on, and say why the program failed, if it did."""
+        for way in self._ways:
+            way.end()
         if self._thread is not None:
             self._thread.join(LAST_WORDS_S)
-            try:
-                self._pass_on()
-                for line in self._log.rest():
-                    self._write(line.stream, line.text)
-            except BrokenPipeError:
-                close_quietly(sys.stdout)
-        self._log.close()
+        self._say(self._failure)
 
     def _run(self, listening: Listening) -> None:
         from quarterdeck.client import Cursor
@@ -119,45 +122,60 @@ class Output:
         try:
             with reach(listening.endpoint, "run") as client:
                 client.subscribe("child_failed", "child_stopping", since=Cursor(listening.run_id, 0))
-                events = client.events(timeout_s=LOOK_EVERY_S)
-                while True:
-                    self._pass_on()
-                    try:
-                        event = next(events, None)
-                    except Timeout:
-                        continue
-                    if event is None:
-                        return
-                    self._pass_on()
-                    self._say(event)
+                for event in client.events():
+                    self._hear(event)
         except QuarterdeckError as error:
-            sys.stderr.write(f"quarterdeck: run: {safe(str(error))}\n")
-        except (OSError, ValueError):  # whoever reads has gone: who writes to nobody ends, as in any pipe
-            close_quietly(sys.stdout)
-            os.kill(os.getpid(), signal.SIGTERM)
+            self._say(f"run: {error}")
 
-    def _say(self, event: object) -> None:
-        """Say what its exit code does not, and on a terminal what may be done."""
+    def _hear(self, event: object) -> None:
+        """Say what its exit code does not, once it has had its last words; and on a terminal what may be done."""
         if isinstance(event, e.ChildStopping) and sys.stderr.isatty():
-            said = f"{event.name} is asked to stop; Ctrl-C again kills it"
+            self._say(f"{event.name} is asked to stop; Ctrl-C again kills it")
         elif isinstance(event, e.ChildFailed) and event.reason != f"exit code {event.code}":
-            said = f"{event.name} {words(event)}"
-        else:
-            return
-        sys.stderr.write(f"quarterdeck: {safe(said)}\n")
-        sys.stderr.flush()
+            if event.code == -BROKEN_PIPE and any(way.is_broken for way in self._ways):
+                return  # nobody wants to know: `quarterdeck run -- yes | head`
+            self._failure = f"{event.name} {words(event)}"
 
-    def _pass_on(self) -> None:
-        for line in self._log.lines():
-            self._write(line.stream, line.text)
-        sys.stdout.flush()
-        sys.stderr.flush()
+    def _say(self, what: str) -> None:
+        if what:
+            try:
+                sys.stderr.write(f"quarterdeck: {safe(what)}\n")
+                sys.stderr.flush()
+            except OSError:
+                close_quietly(sys.stderr)
 
-    def _write(self, stream: str, text: bytes) -> None:
-        if stream == "out":
-            sys.stdout.buffer.write(text + b"\n")
-        elif stream == "err" or text == MISSED:
-            sys.stderr.buffer.write(text + b"\n")
+
+class _Way:
+    """From the launcher's guard, which writes into `mouth`, to one of our own streams. Its thread may have to wait."""
+
+    def __init__(self, target: int) -> None:
+        self._source, self.mouth = os.pipe()
+        self._target = target
+        self.is_broken = False
+        """Whether nothing can be written any more: who reads has gone, or the disk is full."""
+        self._thread = threading.Thread(target=self._run, name="way", daemon=True)
+        self._thread.start()
+
+    def end(self) -> None:
+        """Wait until the guard has closed its end, and all is passed on."""
+        os.close(self.mouth)
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            while block := os.read(self._source, BLOCK_BYTES):
+                self._write(memoryview(block))
+        except OSError:
+            self.is_broken = True  # the program learns it, as its own pipe is closed
+        finally:
+            os.close(self._source)
+
+    def _write(self, rest: memoryview) -> None:
+        while rest:
+            try:
+                rest = rest[os.write(self._target, rest) :]
+            except BlockingIOError:  # whoever shares it with us wants it so
+                select.select([], [self._target], [])
 
 
 def _script(argv: Sequence[str]) -> str | None:

@@ -46,7 +46,7 @@ def command(
     """Run one program as the host of an application, with a launcher of its own, until it ends.
 
     The exit code is the program's, or 128 + N if signal N ended it; 127 if there is no such program. Its output is
-    passed on line by line, and kept in its log. It has no terminal, and its standard input is empty: a program that
+    passed on as it is, and kept in its log. It has no terminal, and its standard input is empty: a program that
     asks its user in the terminal is run by `quarterdeck wrap`. Ctrl-C and SIGTERM ask it to end; a second Ctrl-C kills
     it.
 
@@ -83,8 +83,15 @@ def _run(single: Single, settled: Config, endpoint: str | None, grace_s: float) 
     from quarterdeck.ui.single import Output
 
     deck = single.deck(grace_s)
-    output = Output(single)
+    output = Output()
     try:
-        return run(settled, data_dir=single.folder, endpoint=endpoint, announce=output.begin, reads=lambda: deck)
+        return run(
+            settled,
+            data_dir=single.folder,
+            endpoint=endpoint,
+            announce=output.begin,
+            reads=lambda: deck,
+            outlets=output.outlets,
+        )
     finally:
         output.end()
