@@ -27,7 +27,15 @@ from quarterdeck.core.step import (
     SyntheticGoodbye,
 )
 from quarterdeck.schema import commands as c
-from quarterdeck.schema.events import PanesReaped, Published, SagaCompleted, SagaFailed, SagaStarted, SagaUndoBegun
+from quarterdeck.schema.events import (
+    PanesReaped,
+    Published,
+    SagaActionFailed,
+    SagaCompleted,
+    SagaFailed,
+    SagaStarted,
+    SagaUndoBegun,
+)
 from quarterdeck.schema.events import name_of as name_of_event
 from quarterdeck.server.slicing import loaded_of
 from quarterdeck.wire.codec import compact
@@ -267,6 +275,25 @@ def test_when_the_run_is_over_nothing_is_undone(undoes: bool) -> None:
     other.feed(Ask("a", "top"))
     other.feed(LauncherRestarted(), "launcher", None)
     assert other.failures() == ["launcher restarted"]
+
+
+def test_a_late_failure_that_names_its_directive_is_none_of_the_step_that_is_undone() -> None:
+    world = World(Carry)
+    world.feed(Ask("a", "top"))
+    world.feed(c.ReportSagaActionFailed(saga_id=FIRST, reason="no", action="lift"))
+    (told,) = world.feed(c.ReportSagaActionFailed(saga_id=FIRST, reason="still no", action="lift"))
+    assert told == SagaActionFailed(world.state.version, FIRST, "still no", "lift")
+    assert world.failures() == []
+    world.feed(c.ReportSagaActionFailed(saga_id=FIRST, reason="stuck", action="put_down"))
+    assert world.failures() == ["no; not undone: put_down: stuck"]
+
+
+def test_a_failure_that_names_no_directive_is_one_of_the_step_that_is_undone() -> None:
+    world = World(Carry)
+    world.feed(Ask("a", "top"))
+    world.feed(c.ReportSagaActionFailed(saga_id=FIRST, reason="no"))
+    world.feed(c.ReportSagaActionFailed(saga_id=FIRST, reason="stuck"))
+    assert world.failures() == ["no; not undone: put_down: stuck"]
 
 
 def test_a_late_answer_undoes_nothing_and_a_later_one_of_the_same_step_is_not_taken_for_two() -> None:

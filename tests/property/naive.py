@@ -7,6 +7,8 @@ the reducer's, and says so ("choice:").
 
 from __future__ import annotations
 
+from msgspec import UNSET
+
 from quarterdeck.core.state import Rules
 from quarterdeck.core.step import Context, Input, JournalReported, QuitSignalled, SyntheticGoodbye, Tick
 from quarterdeck.schema import commands as c
@@ -172,8 +174,8 @@ class Naive:
                 self._own.append(("panes_reaped", label, saga_id))
             case c.ReportPoolDrainDecision(label=label, was_last=was_last, saga_id=saga_id):
                 self._own.append(("pool_drained" if was_last else "pool_not_last", label, saga_id))
-            case c.ReportSagaActionFailed(saga_id=saga_id, reason=reason):
-                self._own.append(("saga_action_failed", saga_id, reason))
+            case c.ReportSagaActionFailed(saga_id=saga_id, reason=reason, action=action):
+                self._own.append(("saga_action_failed", saga_id, reason, UNSET if action is None else action))
             case c.ReportHostCounts(windows=windows, pool=pool):
                 own = sum(window.orphan_due_ms is None for window in self._windows.values())
                 if windows != own:

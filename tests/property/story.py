@@ -139,7 +139,8 @@ class Story:
             return c.ReportPanesReaped(label=label, saga_id=saga_id)
         if chance < 0.9:
             return c.ReportPoolDrainDecision(label=label, was_last=draw.random() < 0.5, saga_id=saga_id)
-        return c.ReportSagaActionFailed(saga_id=saga_id or 0, reason="no memory")
+        action = draw.choice((None, "reap_panes"))
+        return c.ReportSagaActionFailed(saga_id=saga_id or 0, reason="no memory", action=action)
 
     def _about_hanging(self) -> tuple[Input, Source, int | None]:
         """An answer to one of the last probes, or to none; or a look at whether somebody hangs."""

@@ -69,7 +69,8 @@ class Story:
             case 5 | 6:
                 return Report(box, back=self._draw.random() < 0.5, saga_id=saga_id), "client", HOST
             case 7:
-                return c.ReportSagaActionFailed(saga_id=saga_id or 7, reason="no"), "client", HOST
+                action = self._draw.choice((None, "put_down", "lift"))
+                return c.ReportSagaActionFailed(saga_id=saga_id or 7, reason="no", action=action), "client", HOST
             case 8:
                 return SyntheticGoodbye("disconnected"), "launcher", HOST
         return c.Register(kind="host", pid=HOST, version="1"), "client", HOST

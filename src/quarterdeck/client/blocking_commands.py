@@ -156,9 +156,9 @@ class BlockingCommands(ABC):
         """Whether the closed window was the last, so that the pool was drained."""
         return self._ask(c.ReportPoolDrainDecision(label=label, was_last=was_last, saga_id=saga_id), Ack)
 
-    def report_saga_action_failed(self, saga_id: int, reason: str) -> Ack:
-        """The host could not do what a saga asked."""
-        return self._ask(c.ReportSagaActionFailed(saga_id=saga_id, reason=reason), Ack)
+    def report_saga_action_failed(self, saga_id: int, reason: str, *, action: str | None = None) -> Ack:
+        """The host could not do what a saga asked; `action` is the `cmd` of the directive that is meant."""
+        return self._ask(c.ReportSagaActionFailed(saga_id=saga_id, reason=reason, action=action), Ack)
 
     def report_ui_thread_alive(self, nonce: int) -> Ack:
         """The host's user interface thread answered a probe."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
+from msgspec import UNSET
+
 from quarterdeck.core.state import State
 from quarterdeck.core.step import Context, Step
 from quarterdeck.core.telling import Telling
@@ -89,7 +91,8 @@ def panes_reaped(state: State, command: c.ReportPanesReaped, ctx: Context) -> St
 def action_failed(state: State, command: c.ReportSagaActionFailed, ctx: Context) -> Step:
     """The host could not do what a saga asked; of a saga that nobody knows that is all there is to tell."""
     step = Step()
-    step.events.append(e.SagaActionFailed(state.next_version(), command.saga_id, command.reason))
+    action = UNSET if command.action is None else command.action
+    step.events.append(e.SagaActionFailed(state.next_version(), command.saga_id, command.reason, action))
     return step
 
 

@@ -14,6 +14,8 @@ from __future__ import annotations
 from itertools import islice
 from typing import Final
 
+from msgspec import UNSET
+
 from quarterdeck.core.saga import Undo, name_of
 from quarterdeck.core.saga_asking import (
     BROKEN,
@@ -55,6 +57,8 @@ def hear(state: State, step: Step, row: OpenSaga, events: list[e.AnyEvent], ctx:
         if not steps:
             _give_up(state, step, row)
         elif isinstance(event, e.SagaActionFailed):
+            if event.action not in (UNSET, name_of_command(steps[-row.undoing].command)):
+                continue  # of what it had asked for before, and wants no more
             _note(row, steps, event.reason)
         elif type(event) not in steps[-row.undoing].seen:
             continue

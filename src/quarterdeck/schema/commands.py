@@ -292,10 +292,11 @@ class ReportPoolDrainDecision(LabelReport, tag="report_pool_drain_decision", kw_
 
 
 class ReportSagaActionFailed(CommandBase, tag="report_saga_action_failed", kw_only=True, frozen=True):
-    """The host could not do what a saga asked."""
+    """The host could not do what a saga asked; `action` is the `cmd` of the directive that is meant."""
 
     saga_id: Integer
     reason: Text
+    action: Text | None = None
 
 
 class ReportUiThreadAlive(CommandBase, tag="report_ui_thread_alive", kw_only=True, frozen=True):

@@ -350,10 +350,11 @@ class SagaFailed(EventBase, tag="saga_failed", frozen=True):
 
 
 class SagaActionFailed(EventBase, tag="saga_action_failed", frozen=True):
-    """The host could not do what a saga asked."""
+    """The host could not do what a saga asked; `action` is the `cmd` of the directive, where the host said it."""
 
     saga_id: int
     reason: str
+    action: str | UnsetType = UNSET
 
 
 StreamEvent = (

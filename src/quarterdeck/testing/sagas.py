@@ -91,9 +91,9 @@ class SagaHarness:
             raise CommandRefused(step.reply.code, step.reply.message, fatal=step.reply.fatal)
         return self._last_id()
 
-    def fail(self, saga_id: int, reason: str) -> None:
-        """The host says that it cannot do what this saga asked for."""
-        self._feed(ReportSagaActionFailed(saga_id=saga_id, reason=reason), "client")
+    def fail(self, saga_id: int, reason: str, action: str | None = None) -> None:
+        """The host says that it cannot do what this saga asked for; `action` is the `cmd` of the directive it means."""
+        self._feed(ReportSagaActionFailed(saga_id=saga_id, reason=reason, action=action), "client")
 
     def advance(self, ms: int) -> None:
         """Time passes; deadlines with it, each when it is due."""

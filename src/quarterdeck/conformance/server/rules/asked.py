@@ -158,7 +158,7 @@ ASKED: Final[dict[str, Asked]] = {
     "report_monitor_topology_changed": Asked(HOST, {"rects": list_of(RECT, 0, 64)}),
     "report_panes_reaped": Asked(HOST, {"label": TEXT, "saga_id": optional(INTEGER)}),
     "report_pool_drain_decision": Asked(HOST, {"label": TEXT, "was_last": BOOL, "saga_id": optional(INTEGER)}),
-    "report_saga_action_failed": Asked(HOST, {"saga_id": INTEGER, "reason": TEXT}),
+    "report_saga_action_failed": Asked(HOST, {"saga_id": INTEGER, "reason": TEXT, "action": optional(TEXT)}),
     "report_ui_thread_alive": Asked(HOST, {"nonce": U64}),
     "report_startup_stage_begin": Asked(ANY, {"stage": TEXT, "label": TEXT}),
     "report_startup_stage_end": Asked(

@@ -193,6 +193,12 @@ def panes_and_drains(stage: Stage) -> None:
             {"label": "w", "saga_id": 2},
         ),
         ("saga_action_failed", {"saga_id": 3, "reason": "r"}, "saga_action_failed", {"saga_id": 3, "reason": "r"}),
+        (
+            "saga_action_failed",
+            {"saga_id": 3, "reason": "r", "action": "a"},
+            "saga_action_failed",
+            {"saga_id": 3, "reason": "r", "action": "a"},
+        ),
     )
     for cmd, members, event, wanted in asked:
         _tells(host, {"cmd": f"report_{cmd}", **members}, {"event": event, **wanted})
