@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
@@ -37,10 +38,17 @@ def begun(path: Path, retention: Retention = FOREVER, run_id: str = "run-1") -> 
     return journal
 
 
+def keep(journal: Journal, *steps: Kept) -> None:
+    """One turn, and the state where it is due."""
+    journal.append(steps)
+    if journal.is_state_due:
+        journal.checkpoint(0, hashlib.sha256(b"{}").hexdigest(), b"{}")
+
+
 def fill(journal: Journal, to: int, *, turn: int = 10, size: int = 0) -> None:
     """Steps of one event each up to version `to`, `turn` of them a commit."""
     for first in range(journal.newest + 1, to + 1, turn):
-        journal.append([step(version, size=size) for version in range(first, min(first + turn, to + 1))])
+        keep(journal, *[step(version, size=size) for version in range(first, min(first + turn, to + 1))])
 
 
 def all_lines(journal: Journal, bytes_max: int = 10_000) -> list[bytes]:

@@ -8,7 +8,7 @@ import pytest
 
 from quarterdeck.log import journal as journals
 from quarterdeck.log.journal import Journal, Retention
-from tests.log.kept import BEGAN_MS, DAY_MS, begun, opened, rows, step
+from tests.log.kept import BEGAN_MS, DAY_MS, begun, keep, opened, rows, step
 
 HOUR_MS = DAY_MS // 24
 MONTH = Retention(1 << 40, 30 * DAY_MS)
@@ -30,7 +30,7 @@ def run(path: Path, name: str, at_ms: int) -> Journal:
 def live(journal: Journal, ran_ms: int, at_ms: int) -> None:
     """The launcher has run so long, and it is that late; what it holds is looked at."""
     for _ in range(journals.LOOK_EVERY + 1):
-        journal.append([step(journal.newest, 0, at_ms=at_ms, ran_ms=ran_ms)])
+        keep(journal, step(journal.newest, 0, at_ms=at_ms, ran_ms=ran_ms))
 
 
 def oldest(path: Path) -> str:

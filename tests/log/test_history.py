@@ -16,6 +16,7 @@ from quarterdeck.log.history import EVENTS_AT_ONCE, History, within
 from quarterdeck.log.journal import Journal, Lost, Retention
 from quarterdeck.log.ring import Ring
 from tests.log.kept import FOREVER, begun, change, line, step
+from tests.log.kept import keep as keep_turn
 
 
 class Told:
@@ -36,7 +37,7 @@ class Told:
             if waits:
                 self.backlog.extend([step(version, count, size=size)])
             elif keep:
-                self.journal.append([step(version, count, size=size)])
+                keep_turn(self.journal, step(version, count, size=size))
             self.history.extend([line(version - count + 1 + at, size) for at in range(count)], ["new"] * count)
 
     def read(self, after: int, bytes_max: int = 500) -> list[bytes]:

@@ -23,6 +23,7 @@ from tests.log.kept import (
     copied,
     fill,
     flip,
+    keep,
     line,
     opened,
     rows,
@@ -308,7 +309,7 @@ def test_small_old_steps_make_room_for_large_new_ones(path: Path) -> None:
     fill(journal, 15_000, turn=1000)
     before = journal.floor
     for _ in range(200):
-        journal.append([step(journal.newest + 1, size=65_536)])
+        keep(journal, step(journal.newest + 1, size=65_536))
         assert rows(path, "PRAGMA page_count")[0][0] * 4096 < 6_000_000
     assert journal.floor > before + 15_000
     journal.close()
@@ -318,7 +319,7 @@ def test_large_old_steps_are_not_dropped_by_the_dozen(path: Path) -> None:
     journal = begun(path, Retention(6_000_000, 1 << 50))
     fill(journal, 80, turn=1, size=65_536)
     for _ in range(2000):
-        journal.append([step(journal.newest + 1, size=300)])
+        keep(journal, step(journal.newest + 1, size=300))
     assert 0 < journal.floor < 40  # as many as were too many, not all
     journal.close()
 
@@ -326,9 +327,9 @@ def test_large_old_steps_are_not_dropped_by_the_dozen(path: Path) -> None:
 def test_beyond_its_age_only_what_is_older_goes(path: Path) -> None:
     journal = begun(path, Retention(1 << 40, 30 * DAY_MS))
     for day in range(1, 101):
-        journal.append([step(day, at_ms=1000 + day * DAY_MS)])
+        keep(journal, step(day, at_ms=1000 + day * DAY_MS))
         for _ in range(journals.LOOK_EVERY):  # so that each day is looked at
-            journal.append([step(day, 0, at_ms=1000 + day * DAY_MS)])
+            keep(journal, step(day, 0, at_ms=1000 + day * DAY_MS))
         (oldest_ms,) = rows(path, "SELECT min(at_ms) FROM steps")[0]
         assert oldest_ms == 1000 + max(1, day - 30) * DAY_MS
     assert journal.floor == 69
@@ -339,7 +340,7 @@ def test_beyond_its_age_only_what_is_older_goes(path: Path) -> None:
 def test_the_newest_step_stays_however_old_or_large(path: Path) -> None:
     journal = begun(path, Retention(1, 1))
     for version in range(1, 301):
-        journal.append([step(version, at_ms=version * DAY_MS, size=5000)])
+        keep(journal, step(version, at_ms=version * DAY_MS, size=5000))
     assert held(path) == (300, 300)
     assert (journal.floor, journal.newest) == (299, 300)
     assert journal.lines(299, 300, 10) == [line(300, 5000)]
@@ -360,7 +361,7 @@ def test_what_belonged_to_dropped_steps_goes_with_them(path: Path) -> None:
         journal.close()
     journal = begun(path, Retention(200_000, 1 << 50), "run-6")
     while held(path)[0] <= 4 * 1001:
-        journal.append([step(journal.newest + 1)])
+        keep(journal, step(journal.newest + 1))
     reader = JournalReader(path)
     runs = reader.runs()
     assert [run.run_id for run in runs] == ["run-5", "run-6"]
@@ -389,7 +390,7 @@ def test_the_file_shrinks_when_less_may_be_kept(path: Path, monkeypatch: pytest.
     before = path.stat().st_size
     journal = begun(path, Retention(200_000, 1 << 50), "run-2")
     for _ in range(3000):
-        journal.append([step(journal.newest + 1)])
+        keep(journal, step(journal.newest + 1))
     journal.close()
     assert path.stat().st_size < before / 4
     assert rows(path, "PRAGMA integrity_check") == [("ok",)]

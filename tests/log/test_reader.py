@@ -14,7 +14,7 @@ from quarterdeck.errors import JournalDamaged, JournalUnavailable
 from quarterdeck.log import reader as readers
 from quarterdeck.log.journal import Lost, Retention
 from quarterdeck.log.reader import JournalReader, Run
-from tests.log.kept import begun, change, copied, fill, flip, line, rows, step, wal_of
+from tests.log.kept import begun, change, copied, fill, flip, keep, line, rows, step, wal_of
 
 
 @pytest.fixture
@@ -142,7 +142,7 @@ def test_what_is_dropped_while_it_is_read_is_told_as_that(path: Path) -> None:
     next(steps)
     journal._retention = Retention(1, 1 << 50)
     while journal.floor < 1500:
-        journal.append([step(journal.newest + 1)])
+        keep(journal, step(journal.newest + 1))
     for read in (lambda: list(steps), lambda: reader.at_version(run, 5), lambda: reader.version_after(3)):
         with pytest.raises(JournalUnavailable, match="dropped as too old while it was read"):
             read()

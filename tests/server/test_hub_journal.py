@@ -14,7 +14,7 @@ from quarterdeck.log.history import History
 from quarterdeck.log.journal import Journal, Kept, Lost, Retention
 from quarterdeck.server.hub import BOOKMARK_AFTER, Hub
 from quarterdeck.server.outbox import Interest, Turn
-from tests.log.kept import FOREVER, begun, change
+from tests.log.kept import FOREVER, begun, change, keep
 from tests.server.fan import Fan, Listener, block, fail, history_of, pong, versions
 
 
@@ -36,7 +36,7 @@ class OldFan(Fan):
         if self.history.journal is not None:
             first = self.state.version + 1
             lines = [b'{"event":"%s","version":%d}\n' % (name.encode(), first + at) for at, name in enumerate(letters)]
-            self.journal.append([Kept(first + len(letters) - 1, 1000, b"{}", b"".join(lines))])
+            keep(self.journal, Kept(first + len(letters) - 1, 1000, b"{}", b"".join(lines)))
         super().tell(letters)
 
     def hole(self) -> None:

@@ -19,6 +19,7 @@ from zlib import crc32
 from quarterdeck.errors import JournalDamaged, JournalError, JournalUnavailable
 from quarterdeck.log import private, tables
 from quarterdeck.log.ages import Ages
+from quarterdeck.log.pace import Pace
 from quarterdeck.log.reader import BUSY_MS, JournalReader, Run, Setting, chained, ours, told
 from quarterdeck.log.wal import WAL_BYTES, Tail, WalMover, check_log, wal_path
 
@@ -114,6 +115,7 @@ class Journal:
         self._commits = 0
         self._is_over = False
         self._ages = Ages(self.reader, retention.age_ms)
+        self._pace = Pace()
         self._run = 0
         self._run_id = ""
         self._head = b""
@@ -207,6 +209,7 @@ class Journal:
         self._chain = crc32(head)
         self._at_ms, self._ran_ms, self._offset_ms = began_ms, ran_ms, began_ms - ran_ms
         self._ages.begin(self._run, ran_ms, self._offset_ms)
+        self._pace.known(self._step, 0, ran_ms)  # as a run begins
 
     def amend(self, run: Run, step: Kept) -> None:
         """Add a step to the last run that is kept, before this launcher's own begins. Raises: JournalUnavailable,
@@ -286,13 +289,23 @@ class Journal:
             except sqlite3.Error as error:
                 log.debug("rolled back by SQLite already: %s", error)
 
+    @property
+    def is_state_due(self) -> bool:
+        """Whether the next `checkpoint` is to have a state: nothing behind the newest one can be dropped."""
+        return self._pace.is_due(*self._retention, self._step, self._ran_ms)
+
+    def _has_state(self, size: int) -> None:
+        self._pace.known(self._step, size, self._ran_ms)
+        self._unmoved += size
+
     def checkpoint(self, inputs: int, hash: str, state: bytes | None) -> None:
         """Keep the state's hash after the newest step, and the state itself. Raises: JournalUnavailable,
         JournalDamaged.
         """
         with told(self.path):
             self._keep_state(self.newest, inputs, hash, state)
-        self._unmoved += len(state or b"")
+        if state is not None:
+            self._has_state(len(state))
 
     def mark_hole(self, lost: Lost, inputs: int, hash: str, state: bytes) -> None:
         """Say that what came after the newest step was lost, and keep the state behind it; both or neither.
@@ -307,7 +320,7 @@ class Journal:
         except sqlite3.Error as error:
             self._undo()
             raise ours(self.path, error) from error
-        self._unmoved += len(state)
+        self._has_state(len(state))
         self.newest = self.floor = lost.last_version
 
     def _keep_state(self, version: int, inputs: int, hash: str, state: bytes | None) -> None:
@@ -351,6 +364,7 @@ class Journal:
             self._unmoved = 0
             self._mover.move()
         self._unseen += size
+        self._pace.wrote(size)
         self._commits += 1
         if self._is_over or self._commits % LOOK_EVERY == 1 or self._unseen >= LOOK_BYTES:
             self._shrink(steps, size)
@@ -396,9 +410,11 @@ class Journal:
         return self._ages.is_old(run, step, at_ms, self._at_ms, self._ran_ms)
 
     def _to_drop(self, steps_max: int, bytes_max: int, is_too_much: bool) -> tuple[int, int]:
-        """The last step to drop now and the version after it; zeros where there is none. Never the newest step."""
+        """The last step to drop now and the version after it; zeros where there is none. Never the newest step, nor one
+        behind the newest state.
+        """
         last, size = (0, 0), 0
-        found = self._connection.execute(_OLDEST, (self._step, steps_max))
+        found = self._connection.execute(_OLDEST, (min(self._step, self._pace.step + 1), steps_max))
         for step, version, at_ms, run, step_bytes in found:
             if not is_too_much and not self._is_old(run, step, at_ms):
                 break

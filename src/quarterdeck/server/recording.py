@@ -45,7 +45,7 @@ log = logging.getLogger("quarterdeck.server")
 HASH_EVERY: Final = 1_000
 """Inputs between two hashes of the state; more where the state is so large that it would be felt."""
 STATE_EVERY: Final = 10
-"""Hashes between two whole states: time travel reads at most so many inputs."""
+"""Hashes between two whole states: time travel reads at most so many inputs. The journal may ask for more of them."""
 ROWS_CHEAP: Final = 8_192
 """Rows of state that are hashed in a few milliseconds."""
 RETRY_S: Final = 1.0
@@ -181,7 +181,7 @@ class Recording:
             self._put_off(steps)
             self._fail(error)
             return
-        if self._inputs >= self._next_hash:
+        if self._inputs >= self._next_hash or self._journal.is_state_due:
             try:
                 self._checkpoint(self._journal)
             except JournalError as error:
@@ -213,13 +213,15 @@ class Recording:
         return self._figures
 
     def _checkpoint(self, journal: Journal, lost: Lost | None = None) -> None:
-        """Keep the hash of the state, and in every tenth row the state; behind a hole always, together with it."""
+        """Keep the hash of the state, and the state in every tenth row and where the journal asks for it; behind a hole
+        always, together with it.
+        """
         state = encode_value(freeze(self._state))
         digest = hashlib.sha256(state).hexdigest()
         if lost is not None:
             journal.mark_hole(lost, self._inputs, digest, state)
         else:
-            is_whole = (self._hashes + 1) % STATE_EVERY == 0
+            is_whole = (self._hashes + 1) % STATE_EVERY == 0 or journal.is_state_due
             journal.checkpoint(self._inputs, digest, state if is_whole else None)
         self._hashes += 1
         rows = len(self._state.windows) + len(self._state.processes) + len(self._state.handles)
@@ -298,7 +300,7 @@ class Recording:
         if self._backlog.steps:
             self._append(journal, self._backlog.steps)
             self._backlog.clear()
-        if self._inputs >= self._next_hash:
+        if self._inputs >= self._next_hash or journal.is_state_due:
             self._checkpoint(journal)
         return None
 
