@@ -5,7 +5,7 @@ from __future__ import annotations
 from quarterdeck.core.reducer import broken, reduce
 from quarterdeck.core.state import State
 from quarterdeck.core.step import Context, Input, Step
-from quarterdeck.wire.codec import encode_line, encode_lines
+from quarterdeck.wire.codec import encode_line
 
 
 def take_step(state: State, value: Input, ctx: Context) -> tuple[Step, list[bytes]]:
@@ -17,7 +17,7 @@ def take_step(state: State, value: Input, ctx: Context) -> tuple[Step, list[byte
     events = step.events
     try:
         if len(events) == 1:  # as of most commands
-            return step, [encode_lines(events)]
+            return step, [encode_line(events[0])]
         return step, [encode_line(event) for event in events]
     except Exception as error:
         state.version = version

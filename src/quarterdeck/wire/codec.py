@@ -74,7 +74,7 @@ _head_decoder = msgspec.json.Decoder(_Head)
 
 
 def encode_line(value: Struct) -> bytes:
-    """A value as one line, newline included."""
+    """A value as one line, newline included, which is held in no more memory than it needs."""
     return _encoder.encode(value) + b"\n"
 
 
@@ -101,7 +101,7 @@ def event_name(line: bytes) -> str:
 
 
 def encode_lines(values: Sequence[Struct]) -> bytes:
-    """Values as lines, one each, newlines included."""
+    """Values as lines, one each, newlines included; held in 1 KiB at least, so to be written or cut up, never kept."""
     return _encoder.encode_lines(values)
 
 
