@@ -19,7 +19,7 @@ from quarterdeck.core.step import (
     Step,
     Tick,
 )
-from quarterdeck.schema.commands import StartProcess, StopProcess
+from quarterdeck.schema.commands import RestartProcess, StartProcess, StopProcess
 from quarterdeck.schema.events import ChildEvent, StartupStageBegun, StartupStageEnded
 from tests.core.run import Run
 
@@ -247,3 +247,103 @@ def test_who_runs_is_not_told() -> None:
     run.feed(ChildProbed("db", 100), source="child")
     run.feed(ChildSpawned("web", 102), source="child")
     assert told(run.feed(ChildExited("db", 100, 7), source="child")) == [("db", "failed", "exit code 7")]
+
+
+def stopped_db() -> Run:
+    """All run, and db was stopped by hand."""
+    run = configured()
+    run.feed(ChildProbed("db", 100), source="child")
+    run.feed(ChildSpawned("web", 101), source="child")
+    run.feed(ChildSpawned("ui", 102), source="child")
+    run.feed(StopProcess(name="db"), 1)
+    run.feed(ChildExited("db", 100, -15), source="child")
+    return run
+
+
+def test_a_restart_starts_what_the_process_comes_after_too() -> None:
+    run = stopped_db()
+    assert spawned(run.feed(RestartProcess(name="web"), 1)) == ["db"]
+    assert spawned(run.feed(ChildExited("web", 101, -15), source="child")) == []
+    run.feed(ChildSpawned("db", 103), source="child")
+    assert spawned(run.feed(ChildProbed("db", 103), source="child")) == ["web"]
+
+
+def test_so_does_a_reload_that_restarts_it() -> None:
+    run = stopped_db()
+    plans = [child.plan for child in run.state.children.values()]
+    changed = [replace(plan, revision="2") if plan.name == "web" else plan for plan in plans]
+    assert spawned(reconfigured(run, *changed)) == ["db"]
+
+
+def test_who_restarts_and_waits_in_vain_is_told_so_whoever_was_gone_first() -> None:
+    why = "it comes after db, which has failed"
+    for db_is_first in (True, False):
+        run = stopped_db()
+        run.feed(RestartProcess(name="web"), 1)
+        ends = [ChildSpawnFailed("db", "no such program"), ChildExited("web", 101, -15)]
+        steps = [run.feed(end, source="child") for end in (ends if db_is_first else reversed(ends))]
+        assert ("web", "stopped", why) == told(steps[1])[-1]
+
+
+def test_at_the_start_who_comes_after_one_that_starts_by_hand_is_told_so() -> None:
+    run = Run()
+    run.register(1)
+    by_hand = ChildPlan("db", ready="log", autostart=False)
+    step = reconfigured(run, by_hand, ChildPlan("web", after=("db",)), ChildPlan("ui", after=("web",)))
+    why = "it comes after db, which is not started"
+    assert told(step)[-2:] == [("web", "stopped", why), ("ui", "stopped", why)]
+
+
+def crashed(run: Run, *names: str) -> None:
+    """These are killed at once, and their back-off begins."""
+    for name in names:
+        child = run.state.children[name]
+        assert child.pid is not None
+        step = run.feed(ChildExited(name, child.pid, -9), source="child")
+        assert told(step)[0][:2] == (name, "backoff")
+
+
+def dependable() -> Run:
+    """db, and after it web: both ready, and both are started again."""
+    run = Run()
+    run.register(1)
+    reconfigured(
+        run,
+        ChildPlan("db", ready="log", backoff_ms=5_000),
+        ChildPlan("web", after=("db",), ready="running", restarts_max=1),
+    )
+    run.feed(ChildSpawned("db", 100), source="child")
+    run.feed(ChildProbed("db", 100), source="child")
+    run.feed(ChildSpawned("web", 101), source="child")
+    return run
+
+
+def test_one_that_crashed_waits_for_what_it_comes_after_and_its_row_says_so() -> None:
+    run = dependable()
+    crashed(run, "db", "web")
+    step = pass_deadline(run)
+    assert (told(step), spawned(step)) == ([("web", "backoff", "waits for db")], [])
+    assert spawned(pass_deadline(run)) == ["db"]
+    run.feed(ChildSpawned("db", 102), source="child")
+    assert spawned(run.feed(ChildProbed("db", 102), source="child")) == ["web"]
+    assert told(run.feed(ChildSpawned("web", 103), source="child"))[0] == ("web", "running", None)
+    assert run.state.children["web"].attempt == 2
+
+
+def test_one_that_crashed_and_comes_after_one_that_was_stopped_is_told_so() -> None:
+    why = "it comes after db, which was stopped"
+    for stopped_later in (True, False):
+        run = dependable()
+        if stopped_later:
+            crashed(run, "db", "web")
+            pass_deadline(run)
+            step = run.feed(StopProcess(name="db"), 1)
+        else:
+            run.feed(StopProcess(name="db"), 1)
+            run.feed(ChildExited("db", 100, -15), source="child")
+            crashed(run, "web")
+            step = pass_deadline(run)
+        assert told(step)[-1] == ("web", "stopped", why)
+        assert spawned(run.feed(StartProcess(name="db"), 1)) == ["db"]
+        run.feed(ChildSpawned("db", 102), source="child")
+        assert spawned(run.feed(ChildProbed("db", 102), source="child")) == ["web"]

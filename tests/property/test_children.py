@@ -168,8 +168,6 @@ class World:
             assert not self.asked
 
     def _check_order(self, child: Child) -> None:
-        if child.state == "backoff":
-            return  # started again by itself: what it comes after may have gone meanwhile
         for name in child.plan.after:
             other = self.state.children.get(name)
             assert other is None or other.state in ("ready", "exited") or other.plan.optional

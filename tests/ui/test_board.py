@@ -55,6 +55,16 @@ def test_a_stop_that_is_a_part_of_it_is_no_outcome_and_another_one_is() -> None:
     assert tell(card, "running", "stopping", "stopped") == "failed"
 
 
+def test_whoever_waits_to_be_started_again_is_still_to_come_and_of_whom_no_process_can_be_made_is_not() -> None:
+    card = Card("web")
+    card.await_("up")
+    card.tell(e.ChildBackoff(1, "web", "backoff", None, None, 1, None, "waits for db"))
+    assert card.outcome is None
+    assert child_words.words(card.event) == "waits for db"  # type: ignore[arg-type]  # it was told just now
+    card.tell(e.ChildBackoff(2, "web", "backoff", None, None, 1, 1000, "no such program"))
+    assert card.outcome == "failed"
+
+
 @pytest.mark.parametrize("state", get_args(ChildState))
 def test_what_is_to_go_down_is_so_where_there_is_no_process_and_none_will_be(state: ChildState) -> None:
     card = Card("web", state="ready")

@@ -40,6 +40,15 @@ def test_each_waits_until_it_is_done(deck: Deck) -> None:
     assert (done.returncode, done.stdout.startswith("db ready after")) == (0, True)  # it was so already
 
 
+def test_a_restart_starts_what_was_stopped_and_is_needed(deck: Deck) -> None:
+    deck.write(*TWO)
+    assert deck.run("up", "-d").returncode == 0
+    assert deck.run("stop", "db").returncode == 0
+    done = deck.run("restart", "web")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert deck.states() == {"db": "ready", "web": "ready"}
+
+
 def test_a_failure_is_told_with_why_and_its_last_lines(deck: Deck) -> None:
     dies = process("dies", FAILS, restart="never", autostart=False)
     deck.write(process("db", SERVES), dies, process("after", SERVES, after=["dies"], autostart=False))

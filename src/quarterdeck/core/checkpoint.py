@@ -19,7 +19,7 @@ from typing import Any, Final, TypeVar
 from msgspec import Raw, Struct, convert, to_builtins
 from msgspec.structs import astuple, replace
 
-from quarterdeck.core.children import dependents_of
+from quarterdeck.core.child_order import dependents_of
 from quarterdeck.core.deadlines import Deadline
 from quarterdeck.core.saga import Saga, Unloaded
 from quarterdeck.core.saga_kinds import NO_SAGAS, SagaKinds

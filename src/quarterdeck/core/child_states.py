@@ -5,6 +5,7 @@
     stopping ──> stopping                   by a change of the configuration: why it stops, or whether it is removed
     running, ready ──> exited               ended, and its plan says: not again
                    ──> backoff ──> running  ended, and started again after a while
+    backoff ──> backoff                     the while is over, and it waits for what it comes after
                    ──> failed               ended, and given up
 
 `enter` is the only function that changes a child's state.

@@ -1,15 +1,24 @@
 """Children: the launcher's own processes: when each starts, is ready, is stopped, and is told.
 
-Rules: a child starts when what it comes `after` is ready (or has ended well; or is optional and has failed), and at
-shutdown ends before that does. A start is two steps: the guard makes the process and holds it, and only when it is told
-(`child_started`) the program begins. Drivers only spawn, signal, reap and report. Its states are in `child_states`;
-what comes of one that ended by itself, in `restarts`.
+Rules: a child starts when what it comes `after` is there (`child_order`), and at shutdown ends before that does. A
+start is two steps: the guard makes the process and holds it, and only when it is told (`child_started`) the program
+begins. Drivers only spawn, signal, reap and report. Its states are in `child_states`; what comes of one that ended by
+itself, in `restarts`.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
+from quarterdeck.core.child_order import (
+    NOT_STARTED,
+    awaited,
+    dependents_of,
+    is_passed,
+    tell_if_in_vain,
+    tell_waiting,
+    waits_for,
+)
 from quarterdeck.core.child_states import drop_deadlines, enter
 from quarterdeck.core.deadlines import Deadline
 from quarterdeck.core.restarts import again_or_never, joined, why_of
@@ -33,7 +42,6 @@ from quarterdeck.core.step import (
 from quarterdeck.schema.commands import RestartProcess, StartProcess, StopProcess
 
 CONFIGURED: Final = "configured"
-NOT_STARTED: Final = "configured, not started"
 CHANGED: Final = "its configuration changed"
 REMOVED: Final = "removed from the configuration"
 
@@ -49,6 +57,7 @@ def configured(state: State, observation: ChildrenConfigured, ctx: Context) -> S
         return step
     plans = {plan.name: plan for plan in observation.plans}
     changed: list[Child] = []
+    moved: list[Child] = []
     for child in [child for name, child in state.children.items() if name not in plans and not child.removed]:
         _remove(state, step, child, ctx)
     for name, plan in plans.items():
@@ -57,6 +66,7 @@ def configured(state: State, observation: ChildrenConfigured, ctx: Context) -> S
             child = state.children[name] = Child(plan)
             enter(state, step, child, "stopped", reason=CONFIGURED if plan.autostart else NOT_STARTED)
             child.wanted = plan.autostart
+            moved.append(child)
         elif before.removed:
             before.plan = plan
             _bring_back(state, step, before)
@@ -75,8 +85,11 @@ def configured(state: State, observation: ChildrenConfigured, ctx: Context) -> S
             state.deadlines.drop(Deadline(child.plan.name, 0, "child_backoff"))
             enter(state, step, child, "stopped", reason=CHANGED)
             _begin(child)
+            moved.append(child)
     for name in plans:
         _start_if_due(state, step, state.children[name])
+    for child in moved:
+        tell_if_in_vain(state, step, child)
     return step
 
 
@@ -97,7 +110,7 @@ def stop(state: State, command: StopProcess, ctx: Context) -> Step:
         if waits:
             enter(state, step, child, "stopped", reason="asked for")
         if step.events and not child.is_alive:
-            _tell_waiting(state, step, child)
+            tell_waiting(state, step, child)
     return step
 
 
@@ -213,7 +226,10 @@ def decide(state: State, step: Step, due: Deadline, ctx: Context) -> None:
     if child is None:
         return
     if due.kind == "child_backoff" and child.state == "backoff":
-        _spawn(state, step, child)
+        child.waiting = True
+        _start_if_due(state, step, child)
+        if child.waiting and not tell_if_in_vain(state, step, child):
+            enter(state, step, child, "backoff", reason=waits_for(state, child))
     elif due.kind == "child_kill" and child.state == "stopping":
         step.effects.append(KillChild(child.plan.name, child.pid))
     elif due.kind == "child_ready" and child.state == "running":
@@ -268,15 +284,6 @@ def any_left(state: State) -> bool:
     return any(child.is_alive or child.spawning for child in state.children.values())
 
 
-def dependents_of(state: State) -> dict[str, tuple[str, ...]]:
-    """Who comes after whom, the other way round."""
-    found: dict[str, list[str]] = {}
-    for name, child in state.children.items():
-        for before in child.plan.after:
-            found.setdefault(before, []).append(name)
-    return {before: tuple(names) for before, names in found.items()}
-
-
 # --- what is removed from the configuration
 
 
@@ -313,10 +320,7 @@ def _start(state: State, step: Step, child: Child, ctx: Context, asked_by: tuple
     name = child.plan.name
     if name in asked_by:
         return
-    for before in child.plan.after:
-        other = state.children.get(before)
-        if other is not None and not _is_passed(other):
-            _start(state, step, other, ctx, (*asked_by, name))
+    _start_awaited(state, step, child, ctx, asked_by)
     if child.state == "stopping":
         child.wanted = child.again = True
     elif not child.is_alive and not child.spawning:
@@ -325,6 +329,13 @@ def _start(state: State, step: Step, child: Child, ctx: Context, asked_by: tuple
         _start_if_due(state, step, child)
     else:
         child.wanted = True
+
+
+def _start_awaited(state: State, step: Step, child: Child, ctx: Context, asked_by: tuple[str, ...] = ()) -> None:
+    """Start all that it comes after and that is not there."""
+    for other in awaited(state, child):
+        if not other.removed:
+            _start(state, step, other, ctx, (*asked_by, child.plan.name))
 
 
 def _begin(child: Child) -> None:
@@ -344,15 +355,8 @@ def _start_if_due(state: State, step: Step, child: Child) -> None:
         child.waiting = True
     if not child.waiting or child.is_alive or child.spawning or state.lifecycle in ("quitting", "dead"):
         return
-    if all(_is_passed(state.children[name]) for name in child.plan.after if name in state.children):
+    if not awaited(state, child):
         _spawn(state, step, child)
-
-
-def _is_passed(child: Child) -> bool:
-    """Whether those that come after it may start."""
-    if child.state == "ready" or (child.state == "exited" and child.code == 0):
-        return True
-    return child.plan.optional and child.state in ("exited", "failed", "backoff")
 
 
 def _spawn(state: State, step: Step, child: Child) -> None:
@@ -399,7 +403,9 @@ def _stop(state: State, step: Step, child: Child, ctx: Context, reason: str) -> 
 
 
 def _restart(state: State, step: Step, child: Child, ctx: Context, reason: str) -> None:
+    """It ends, and begins again once all that it comes after is there: that is started, too."""
     if child.is_alive:
+        _start_awaited(state, step, child, ctx)
         _stop(state, step, child, ctx, reason)
         child.wanted = child.again = True
     else:
@@ -438,21 +444,9 @@ def _gone(state: State, step: Step, child: Child, ctx: Context) -> None:
         child.again = False
         _begin(child)
         _start_if_due(state, step, child)
-    if _is_passed(child):
+        tell_if_in_vain(state, step, child)
+    if is_passed(child):
         for name in state.dependents.get(child.plan.name, ()):
             _start_if_due(state, step, state.children[name])
     elif not child.wanted or child.state == "failed":
-        _tell_waiting(state, step, child)
-
-
-def _tell_waiting(state: State, step: Step, child: Child) -> None:
-    """Whoever waits for it, or for one that does, waits in vain until somebody starts it: that is told of each."""
-    why = f"it comes after {child.plan.name}, which {'has failed' if child.state == 'failed' else 'was stopped'}"
-    told: set[str] = set()
-    left = [child.plan.name]
-    while left:
-        for name in state.dependents.get(left.pop(), ()):
-            if name not in told and state.children[name].waiting:
-                told.add(name)
-                left.append(name)
-                enter(state, step, state.children[name], "stopped", reason=why)
+        tell_waiting(state, step, child)

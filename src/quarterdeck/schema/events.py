@@ -126,7 +126,9 @@ class ChildExited(ChildEvent, tag="child_exited", frozen=True):
 
 
 class ChildBackoff(ChildEvent, tag="child_backoff", frozen=True):
-    """A child will be started again after `delay_ms` milliseconds."""
+    """A child will be started again after `delay_ms` milliseconds; or, where that is null, once what it comes after is
+    ready.
+    """
 
 
 class ChildFailed(ChildEvent, tag="child_failed", frozen=True):

@@ -55,7 +55,7 @@ class Card:
         """Take what was told of it."""
         self.event, self.state = event, event.state
         self.removed = isinstance(event, e.ChildStopping | e.ChildStopped) and event.removed is True
-        self._cannot_start = event.state == "backoff" and event.pid is None
+        self._cannot_start = event.state == "backoff" and event.pid is None and event.delay_ms is not None
         if event.state == "stopped" and self._stop_is_due:
             self._stop_is_due = False
         elif self.goal is not None:

@@ -33,6 +33,8 @@ def words(event: e.ChildEvent) -> str:
             return f"is asked to stop{reason}"
         case "exited":
             return "has ended, exit code 0"
+        case "backoff" if event.delay_ms is None:
+            return f"{event.reason}"
         case "backoff":
             return f"{event.reason or 'has ended'}; starts again in {duration((event.delay_ms or 0) / 1000)}"
         case "failed":
