@@ -12,7 +12,7 @@ from msgspec import Raw, Struct
 from quarterdeck.core import checkpoint as checkpoints
 from quarterdeck.core.builtin_sagas import BUILTIN_SAGAS, PoolRespawnOnPromote, WindowCleanupCascade
 from quarterdeck.core.checkpoint import Checkpoint, freeze, thaw
-from quarterdeck.core.children import dependents_of
+from quarterdeck.core.child_order import dependents_of
 from quarterdeck.core.deadlines import Deadline, Deadlines
 from quarterdeck.core.saga import name_of
 from quarterdeck.core.state import (

@@ -5,7 +5,8 @@ from __future__ import annotations
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from quarterdeck.core.children import CHANGED, NOT_STARTED, REMOVED
+from quarterdeck.core.child_order import NOT_STARTED
+from quarterdeck.core.children import CHANGED, QUITS, REMOVED
 from quarterdeck.core.state import ChildPlan
 from quarterdeck.core.step import (
     ChildExited,
@@ -14,6 +15,7 @@ from quarterdeck.core.step import (
     ChildSpawned,
     ChildSpawnFailed,
     ConfigurationRead,
+    Input,
     QuitSignalled,
     SpawnChild,
     Step,
@@ -280,9 +282,9 @@ def test_who_restarts_and_waits_in_vain_is_told_so_whoever_was_gone_first() -> N
     for db_is_first in (True, False):
         run = stopped_db()
         run.feed(RestartProcess(name="web"), 1)
-        ends = [ChildSpawnFailed("db", "no such program"), ChildExited("web", 101, -15)]
+        ends: list[Input] = [ChildSpawnFailed("db", "no such program"), ChildExited("web", 101, -15)]
         steps = [run.feed(end, source="child") for end in (ends if db_is_first else reversed(ends))]
-        assert ("web", "stopped", why) == told(steps[1])[-1]
+        assert told(steps[1])[-1] == ("web", "stopped", why)
 
 
 def test_at_the_start_who_comes_after_one_that_starts_by_hand_is_told_so() -> None:
@@ -347,3 +349,23 @@ def test_one_that_crashed_and_comes_after_one_that_was_stopped_is_told_so() -> N
         assert spawned(run.feed(StartProcess(name="db"), 1)) == ["db"]
         run.feed(ChildSpawned("db", 102), source="child")
         assert spawned(run.feed(ChildProbed("db", 102), source="child")) == ["web"]
+
+
+def test_at_the_end_each_says_that_the_launcher_quits_but_who_was_stopped_before() -> None:
+    run = Run()
+    run.register(1)
+    names = ("plain", "once", "again", "by-hand", "removed")
+    reconfigured(run, *(ChildPlan(name, ready="running") for name in names))
+    for place, name in enumerate(names):
+        run.feed(ChildSpawned(name, 100 + place), source="child")
+    run.feed(RestartProcess(name="once"), 1)
+    run.feed(ChildExited("once", 101, -15), source="child")
+    run.feed(ChildSpawned("once", 111), source="child")
+    run.feed(RestartProcess(name="again"), 1)
+    run.feed(StopProcess(name="by-hand"), 1)
+    reconfigured(run, *(ChildPlan(name, ready="running") for name in names[:-1]))
+    run.feed(QuitSignalled("SIGTERM"), source="launcher")
+    pids = {"plain": 100, "once": 111, "again": 102, "by-hand": 103, "removed": 104}
+    ends = [told(run.feed(ChildExited(name, pid, -15), source="child"))[0] for name, pid in pids.items()]
+    reasons = (QUITS, QUITS, QUITS, "asked for", REMOVED)
+    assert ends == [(name, "stopped", reason) for name, reason in zip(pids, reasons, strict=True)]

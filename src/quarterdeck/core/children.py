@@ -43,6 +43,7 @@ from quarterdeck.schema.commands import RestartProcess, StartProcess, StopProces
 
 CONFIGURED: Final = "configured"
 CHANGED: Final = "its configuration changed"
+QUITS: Final = "the launcher quits"
 REMOVED: Final = "removed from the configuration"
 
 # --- what is asked
@@ -260,7 +261,9 @@ def shut_down(state: State, step: Step, ctx: Context) -> int:
     alive = [child for child in state.children.values() if child.is_alive]
     for child in state.children.values():
         if not child.is_alive:
-            _stop(state, step, child, ctx, "the launcher quits")
+            _stop(state, step, child, ctx, QUITS)
+        elif child.again or child.state != "stopping":
+            child.stop_reason = QUITS
         child.wanted = child.again = False
     for child in alive:
         _end_if_last(state, step, child, ctx)
@@ -426,7 +429,7 @@ def _end_if_last(state: State, step: Step, child: Child, ctx: Context) -> None:
         return
     others = (state.children[name] for name in state.dependents.get(child.plan.name, ()))
     if not any(other.is_alive or other.spawning for other in others):
-        _end(state, step, child, ctx, "the launcher quits")
+        _end(state, step, child, ctx, QUITS)
 
 
 def _gone(state: State, step: Step, child: Child, ctx: Context) -> None:
