@@ -9,6 +9,7 @@ from quarterdeck.core.child_order import NOT_STARTED
 from quarterdeck.core.children import CHANGED, QUITS, REMOVED
 from quarterdeck.core.state import ChildPlan
 from quarterdeck.core.step import (
+    ChildAdopted,
     ChildExited,
     ChildProbed,
     ChildrenConfigured,
@@ -22,7 +23,7 @@ from quarterdeck.core.step import (
     Tick,
 )
 from quarterdeck.schema.commands import RestartProcess, StartProcess, StopProcess
-from quarterdeck.schema.events import ChildEvent, StartupStageBegun, StartupStageEnded
+from quarterdeck.schema.events import ChildEvent, ChildStopped, StartupStageBegun, StartupStageEnded
 from tests.core.run import Run
 
 
@@ -369,3 +370,26 @@ def test_at_the_end_each_says_that_the_launcher_quits_but_who_was_stopped_before
     ends = [told(run.feed(ChildExited(name, pid, -15), source="child"))[0] for name, pid in pids.items()]
     reasons = (QUITS, QUITS, QUITS, "asked for", REMOVED)
     assert ends == [(name, "stopped", reason) for name, reason in zip(pids, reasons, strict=True)]
+
+
+def test_one_that_is_adopted_with_another_configuration_is_ready_only_once_it_was_restarted() -> None:
+    run = Run()
+    run.register(1)
+    reconfigured(run, ChildPlan("web", ready="running", revision="2"))
+    step = run.feed(ChildAdopted("web", 100, revision="1"), source="child")
+    assert told(step) == [("web", "running", "adopted"), ("web", "stopping", CHANGED)]
+    step = run.feed(ChildExited("web", 100, -15), source="child")
+    (stopped,) = step.events
+    assert isinstance(stopped, ChildStopped)
+    assert (stopped.again, spawned(step)) == (True, ["web"])
+
+
+def test_only_a_stop_that_is_part_of_a_restart_says_that_it_starts_again() -> None:
+    marks = []
+    for command in (StopProcess(name="db"), RestartProcess(name="db")):
+        run = configured()
+        run.feed(command, 1)
+        stopped = run.feed(ChildExited("db", 100, -15), source="child").events[0]
+        assert isinstance(stopped, ChildStopped)
+        marks.append(stopped.again)
+    assert marks == [UNSET, True]

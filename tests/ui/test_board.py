@@ -65,6 +65,14 @@ def test_whoever_waits_to_be_started_again_is_still_to_come_and_of_whom_no_proce
     assert card.outcome == "failed"
 
 
+def test_a_stop_from_which_it_starts_again_is_no_outcome_whoever_asked_for_it() -> None:
+    card = Card("web", state="running")
+    card.await_("up")
+    card.tell(e.ChildStopped(1, "web", "stopped", 7, -15, 1, None, "its configuration changed", again=True))
+    assert card.outcome is None
+    assert tell(card, "running", "ready") == "done"
+
+
 @pytest.mark.parametrize("state", get_args(ChildState))
 def test_what_is_to_go_down_is_so_where_there_is_no_process_and_none_will_be(state: ChildState) -> None:
     card = Card("web", state="ready")

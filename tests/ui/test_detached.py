@@ -6,9 +6,11 @@ import os
 import re
 import sys
 
+import psutil
 import pytest
 
 from tests.ui.decks import SERVES, STUBBORN, Deck, process
+from tests.ui.running import PATIENCE_S
 from tests.ui.test_up import FAILS, TWO, told
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the guard has run on Linux only")
@@ -39,6 +41,29 @@ def test_it_is_done_when_all_are_ready_and_down_when_all_have_gone(deck: Deck) -
     again = deck.run("down")
     assert (again.returncode, again.stderr) == (0, "")
     assert again.stdout.startswith("nothing to stop: no launcher listens at ")
+
+
+def killed_launcher(deck: Deck) -> None:
+    """The launcher is killed, and its processes live on."""
+    launcher = psutil.Process(deck.launcher_pid())
+    launcher.kill()
+    psutil.wait_procs([launcher], PATIENCE_S)
+
+
+ADOPT = '[quarterdeck]\non_launcher_death = "adopt"\n'
+
+
+def test_what_was_adopted_and_has_changed_is_up_once_it_was_restarted(deck: Deck) -> None:
+    deck.write(ADOPT, *TWO)
+    assert deck.run("up", "-d").returncode == 0
+    killed_launcher(deck)
+    deck.write(ADOPT, TWO[0], process("web", SERVES, after=["db"], stop_grace_s=7))
+    done = deck.run("up", "-d")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = told(done.stdout.splitlines(), "web")
+    assert lines[0] == "web was adopted, pid N"
+    assert lines[-2:] == ["web started, pid N", "web is ready"]
+    assert deck.run("down").returncode == 0
 
 
 def test_one_that_fails_is_told_with_its_last_lines_and_the_rest_runs_on(deck: Deck) -> None:

@@ -13,9 +13,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, Literal
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from quarterdeck.core.deadlines import Deadline, DeadlineKind
 from quarterdeck.core.state import Child, State
@@ -59,8 +59,9 @@ def enter(
     reason: str | None = None,
     delay_ms: int | None = None,
     output: str | None = None,
+    again: bool = False,
 ) -> None:
-    """Enter a state and tell it."""
+    """Enter a state and tell it. `again`: it is stopped only to be started again."""
     child.state = to
     child.code, child.reason = code, reason
     child.starts += to == "running"
@@ -69,9 +70,15 @@ def enter(
     more: tuple[Any, ...] = ()
     if to == "failed":
         more = (output,)
-    elif to in ("stopping", "stopped"):
-        more = (True if child.removed else UNSET,)
+    elif to == "stopping":
+        more = (_mark(child.removed),)
+    elif to == "stopped":
+        more = (_mark(child.removed), _mark(again))
     step.events.append(EVENTS[to](*members, *more))  # type: ignore[arg-type]  # each is one of the stream's
+
+
+def _mark(there: bool) -> Literal[True] | UnsetType:
+    return True if there else UNSET
 
 
 def drop_deadlines(state: State, child: Child) -> None:

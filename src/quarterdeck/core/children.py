@@ -84,7 +84,7 @@ def configured(state: State, observation: ChildrenConfigured, ctx: Context) -> S
             _restart(state, step, child, ctx, CHANGED)
         elif child.wanted:
             state.deadlines.drop(Deadline(child.plan.name, 0, "child_backoff"))
-            enter(state, step, child, "stopped", reason=CHANGED)
+            enter(state, step, child, "stopped", reason=CHANGED, again=True)
             _begin(child)
             moved.append(child)
     for name in plans:
@@ -158,8 +158,9 @@ def adopted(state: State, observation: ChildAdopted, ctx: Context) -> Step:
     child = state.children.get(observation.name)
     if child is not None and not child.is_alive:
         child.wanted = True
+        child.again = observation.revision not in (None, child.plan.revision)  # then it is not told as ready before
         _alive(state, step, child, observation.pid, observation.start, ctx, reason="adopted")
-        if observation.revision not in (None, child.plan.revision):
+        if child.again:
             _restart(state, step, child, ctx, CHANGED)
         elif child.plan.ready != "registered" and child.state == "running":
             _ready(state, step, child, ctx)
@@ -211,7 +212,8 @@ def exited(state: State, observation: ChildExited, ctx: Context) -> Step:
         child.restarts.clear()
     code = observation.code
     if child.state == "stopping" and child.fault is None:
-        enter(state, step, child, "stopped", code=code, reason=joined(child.stop_reason, observation.escaped))
+        reason = joined(child.stop_reason, observation.escaped)
+        enter(state, step, child, "stopped", code=code, reason=reason, again=child.again)
     else:
         failure, why = child.fault is not None or code != 0, why_of(observation, child.fault)
         again_or_never(state, step, child, ctx, code, why, observation.output, is_failure=failure, oom=observation.oom)

@@ -1,7 +1,7 @@
 """StreamEvent: the tagged union of what happened (protocol, section 5), one Struct an event.
 
 Rules: the tag is `event`; every one has `version`, its number in the run; a member without a value is null, never
-left out, but for marks (`removed`) that are there where they are true.
+left out, but for marks (`removed`, `again`) that are there where they are true.
 """
 
 from typing import Any, Final, Literal, get_args
@@ -138,9 +138,12 @@ class ChildFailed(ChildEvent, tag="child_failed", frozen=True):
 
 
 class ChildStopped(ChildEvent, tag="child_stopped", frozen=True):
-    """A child is stopped. `removed` is there, and true, where it is not configured any more, and so no child either."""
+    """A child is stopped. `removed` is there, and true, where it is not configured any more, and so no child either;
+    `again` where it is started again from here by itself, as in a restart.
+    """
 
     removed: Literal[True] | UnsetType = UNSET
+    again: Literal[True] | UnsetType = UNSET
 
 
 class StartupStageBegun(EventBase, tag="startup_stage_begun", frozen=True):

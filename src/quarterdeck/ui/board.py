@@ -2,8 +2,8 @@
 
 Rules: a child is awaited `up` (ready; or it ended well, as a migration does) or `down`. What is told last counts: one
 that was ready and crashes is awaited again, but one of which no process could be made has failed, though it is tried
-again: a missing program seldom appears. A stop that is a part of what was asked for (a restart) is no outcome. Who
-is optional is not waited for once it has failed, and costs nobody anything.
+again: a missing program seldom appears. A stop that is a part of what was asked for, or from which it starts again, is
+no outcome. Who is optional is not waited for once it has failed, and costs nobody anything.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Card:
         self.event, self.state = event, event.state
         self.removed = isinstance(event, e.ChildStopping | e.ChildStopped) and event.removed is True
         self._cannot_start = event.state == "backoff" and event.pid is None and event.delay_ms is not None
-        if event.state == "stopped" and self._stop_is_due:
+        if event.state == "stopped" and (self._stop_is_due or _is_to_start(event)):
             self._stop_is_due = False
         elif self.goal is not None:
             self.outcome = self._outcome_of(event.state)
@@ -77,6 +77,11 @@ class Card:
         if state in ("failed", "stopped") or (state == "backoff" and (self.optional or self._cannot_start)):
             return "done" if self.optional else "failed"
         return None
+
+
+def _is_to_start(event: e.ChildEvent) -> bool:
+    """Whether it stops only to be started again, whoever asked for that."""
+    return isinstance(event, e.ChildStopped) and event.again is True
 
 
 class Board:
