@@ -42,12 +42,12 @@ SAYS: list[tuple[e.StreamEvent, str]] = [
     (e.WindowObserved(9, "w", None, False, False, None, False), "window w has no handle"),
     (
         e.WindowObserved(9, "w", 5, True, True, Rect(-1, 2, 9, 22), True),
-        "window w is handle 5: shown, iconic, 10x20 at -1,2, seen in the foreground",
+        "window w is handle 0x5: shown, iconic, 10x20 at -1,2, seen in the foreground",
     ),
     (e.MonitorsChanged(9, (Rect(0, 0, 9, 8),)), "monitors: 9x8 at 0,0"),
     (
         e.HwndDriftDetected(9, "orphan_destroy", "w", 5, "it died", "error"),
-        "drift orphan_destroy (error) window w handle 5: it died",
+        "drift orphan_destroy (error) window w handle 0x5: it died",
     ),
     (e.PoolWindowAdded(9, "p", 4), "pool window p waits (saga 4)"),
     (e.DriftDetected(9, "pool", 1, 2), "the host counts 1 pool, the launcher 2"),

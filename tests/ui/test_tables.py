@@ -49,7 +49,7 @@ status of pid 7: {"state":"idle"}
 CHILD  STATE    PID  ATTEMPT  WHY
 db     backoff  -    3        exit code 7
 LABEL  KIND           PARENT  NUMBER  HANDLE  SHOWN     RECT
-main   full_instance  -       1       77      yes       100x50 at 10,20
+main   full_instance  -       1       0x4d    yes       100x50 at 10,20
 pop    subwindow      main    2       -       orphaned  -
 """
 

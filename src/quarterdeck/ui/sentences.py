@@ -14,7 +14,7 @@ import msgspec
 from quarterdeck.client import RunChanged, Told, Unknown
 from quarterdeck.schema import events as e
 from quarterdeck.schema.replies import Lagged
-from quarterdeck.ui.tables import compact, rect_text
+from quarterdeck.ui.tables import compact, handle_text, rect_text
 from quarterdeck.ui.text import cut, safe
 
 SENTENCE_CHARACTERS_MAX: Final = 1000
@@ -116,7 +116,7 @@ def _window_observed(event: e.WindowObserved) -> str:
     parts += ["iconic"] if event.iconic else []
     parts += [rect_text(event.last_rect)] if event.last_rect is not None else []
     parts += ["seen in the foreground"] if event.foregrounded_since_open else []
-    return f"window {event.label} is handle {event.hwnd}: {', '.join(parts)}"
+    return f"window {event.label} is handle {handle_text(event.hwnd)}: {', '.join(parts)}"
 
 
 def _monitors(event: e.MonitorsChanged) -> str:
@@ -125,7 +125,7 @@ def _monitors(event: e.MonitorsChanged) -> str:
 
 def _drift(event: e.HwndDriftDetected) -> str:
     which = f" window {event.label}" if event.label is not None else ""
-    which += f" handle {event.hwnd}" if event.hwnd is not None else ""
+    which += f" handle {handle_text(event.hwnd)}" if event.hwnd is not None else ""
     return f"drift {event.kind} ({event.severity}){which}: {event.detail}"
 
 
@@ -197,7 +197,7 @@ SENTENCES: Final[dict[type, Callable[[Any], str]]] = {
     ),
     e.HwndDriftDetected: _drift,
     e.CorrectiveWindowMove: lambda event: (
-        f"handle {event.hwnd} should be {rect_text(event.target_rect)} ({event.reason.replace('_', ' ')})"
+        f"handle {handle_text(event.hwnd)} should be {rect_text(event.target_rect)} ({event.reason.replace('_', ' ')})"
     ),
     e.HostShouldQuit: lambda _: "the last window is gone, the host should quit",
     e.HostUnresponsive: lambda event: f"host pid {event.pid} did not answer {event.misses} probes",

@@ -93,12 +93,18 @@ def _lines(snapshot: Snapshot) -> Iterator[str]:
 def _window_cells(row: WindowRow, number: int | None) -> tuple[str, ...]:
     shown = "orphaned" if row.orphaned else "iconic" if row.iconic else "yes" if row.visible else "no"
     rect = rect_text(row.last_rect) if row.last_rect is not None else "-"
-    return (row.label, row.kind, row.parent_label or "-", _or_dash(number), _or_dash(row.hwnd), shown, rect)
+    handle = handle_text(row.hwnd) if row.hwnd is not None else "-"
+    return (row.label, row.kind, row.parent_label or "-", _or_dash(number), handle, shown, rect)
 
 
 def rect_text(rect: Rect) -> str:
     """Size and corner, in pixels."""
     return f"{rect.right - rect.left}x{rect.bottom - rect.top} at {rect.left},{rect.top}"
+
+
+def handle_text(hwnd: int) -> str:
+    """A window system's handle, the same wherever people read one; the X tools write it so, too, and take it."""
+    return hex(hwnd)
 
 
 def compact(value: Any) -> str:

@@ -21,17 +21,16 @@ EXAMPLES = (
 def command(address: Address, as_json: bool, draws: bool) -> None:
     """List the windows: label, instance number, handle, rectangle, what is seen of it, and the drift told of it."""
     from quarterdeck.client import connect_blocking
-    from quarterdeck.ui.history import events_held
-    from quarterdeck.ui.reality import drift_by_label, show_windows, window_values
+    from quarterdeck.ui.reality import drifts_of, show_windows, window_values
 
     screen = standard_output()
     with connect_blocking(kind="tool", name="windows", events=(), **address.terms()) as client:
         snapshot = client.get_snapshot()
-        drift = drift_by_label(events_held(client))
+        drifts = drifts_of(client, snapshot)
     if as_json:
         import msgspec
 
-        for value in window_values(snapshot, drift):
+        for value in window_values(snapshot, drifts):
             screen.raw(msgspec.json.encode(value))
     elif draws:
         import shutil
@@ -42,4 +41,4 @@ def command(address: Address, as_json: bool, draws: bool) -> None:
         for line in draw(snapshot, width, max(10, height - 2)):
             screen.line(line)
     else:
-        show_windows(screen, snapshot, drift)
+        show_windows(screen, snapshot, drifts)
