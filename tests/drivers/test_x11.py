@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 from functools import partial
 
+import pytest
+
 from quarterdeck.drivers.witness import Report
 from quarterdeck.schema.commands import (
     ReportHwndDestroyed,
@@ -46,6 +48,54 @@ def test_windows_that_were_there_before_are_told_too(any_server: XServer) -> Non
             assert (await scene.until_opened(window))[0] == shown(window, f"w{windows.index(window)}")[0]
 
     play(any_server, act)
+
+
+@pytest.mark.parametrize("deep", [1, 3])
+def test_windows_that_a_plain_window_manager_framed_before_are_found(server: XServer, deep: int) -> None:
+    """As after every restart of the launcher: it has no list of its windows, and frames them one or more deep."""
+    client, stranger, manager = server.client(), server.client(), server.client()
+    window = client.tell("create", label="main", pid=client.pid)
+    frame = manager.tell("frame", window=window, deep=deep)
+    manager.tell("frame", window=stranger.tell("create", label="other"))
+
+    async def act(scene: Scene) -> None:
+        scene.pids.add(client.pid)
+        assert (await scene.until_opened(window))[:3] == shown(window, "main")
+        assert scene.rect(window) == where(server, window)
+        manager.tell("move", window=frame, left=200, top=100)
+        await scene.until_true(lambda: scene.rect(window) == where(server, window) and len(scene.places(window)) == 2)
+        client.tell("destroy", window=window)
+        await scene.until(ReportHwndDestroyed(hwnd=window))
+        assert [report.label_hint for report in scene.told if isinstance(report, ReportHwndOpened)] == ["main"]
+
+    play(server, act)
+
+
+def test_windows_framed_before_their_process_is_the_host_are_found(server: XServer) -> None:
+    async def act(scene: Scene) -> None:
+        client, manager = server.client(), server.client()
+        window = client.tell("create", label="main")
+        manager.tell("frame", window=window)
+        await scene.all_told(scene.host())
+        assert scene.of(window) == []
+        scene.pids.add(client.pid)
+        scene.witness.host_changed()
+        assert (await scene.until_opened(window))[:3] == shown(window, "main")
+
+    play(server, act)
+
+
+def test_frames_in_frames_without_end_are_looked_into_so_far(server: XServer) -> None:
+    client, manager = server.client(), server.client()
+    window = client.tell("create", label="deep")
+    manager.tell("frame", window=window, deep=40)
+
+    async def act(scene: Scene) -> None:
+        scene.pids.add(client.pid)
+        await scene.all_told(scene.host())
+        assert scene.of(window) == []
+
+    play(server, act)
 
 
 def test_menus_working_windows_and_strangers_are_not_told(any_server: XServer) -> None:

@@ -89,7 +89,7 @@ class PlayedDisplay:
             "attributes": SimpleNamespace(map_state=self.map_state, override_redirect=0),
             "geometry": SimpleNamespace(width=10, height=10),
             "origin": SimpleNamespace(dst_x=self.left, dst_y=2),
-            "tree": SimpleNamespace(parent=self.parent),
+            "tree": SimpleNamespace(parent=self.parent, children=()),
             "wm_state": words(self.state),
         }
 

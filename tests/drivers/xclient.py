@@ -82,6 +82,25 @@ class Client:
         self.set_property(window, self.atom("WM_NORMAL_HINTS"), self.atom("WM_SIZE_HINTS"), 32, hints)
         return {"window": window}
 
+    def frame(self, *, window: int, left: int = 50, top: int = 60, deep: int = 1) -> dict[str, int]:
+        """Do what a window manager without EWMH does: put a window into a frame of its own, or frames in a frame."""
+        root, visual = self.screen.root, self.screen.root_visual
+        parent, frames = root, []
+        for depth in range(deep):
+            frame: int = self.connection.generate_id()
+            place = (left, top, 320, 240) if depth == 0 else (2, 2, 316, 236)
+            self.x.CreateWindow(
+                0, frame, parent, *place, 0, _INPUT_OUTPUT, visual, _OVERRIDE_REDIRECT, [int(depth == 0)]
+            )
+            frames.append(frame)
+            parent = frame
+        self.x.ReparentWindow(window, parent, 5, 20)
+        state = self.atom("WM_STATE")
+        self.set_property(window, state, state, 32, struct.pack("=2I", 1, 0))
+        for shown in (window, *reversed(frames)):
+            self.x.MapWindow(shown)
+        return {"window": frames[0]}
+
     def label(self, *, window: int, label: str) -> None:
         self.text(window, "_QUARTERDECK_LABEL", label)
 

@@ -7,7 +7,7 @@ Rules:
 - In the foreground is what the window manager calls active; where none runs, what has the keyboard.
 - A server that goes away is no evidence: nothing is told, it is tried again after 0.5 s, at most 10 s, and then
   everything is looked at anew: what is gone by then is told as destroyed.
-- Windows that a window manager without EWMH framed before the watching began are not found.
+- Windows that a window manager without EWMH framed before the watching began are looked for in its frames.
 
 How: x11_display.py talks, x11_looks.py reads, x11_watch.py remembers, x11_ping.py asks who hangs; this file keeps the
 connection.

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from quarterdeck.drivers.witness import Report
@@ -44,6 +44,8 @@ class Screen:
     """What the root calls the window manager's window; it may be a dead one's."""
     managed: bool = False
     """Whether that window is there and says the same: a window manager runs (EWMH, _NET_SUPPORTING_WM_CHECK)."""
+    listed: bool = False
+    """Whether it also lists the windows that it has (_NET_CLIENT_LIST)."""
     moves: bool = False
     """Whether the window manager takes _NET_MOVERESIZE_WINDOW."""
     monitors: tuple[Rect, ...] = ()
@@ -79,6 +81,8 @@ class Look:
     iconic: bool
     rect: Rect
     label: str | None
+    children: tuple[int, ...] = field(default=(), compare=False)
+    """The windows in it: of a window manager's frame, perhaps one of the host's."""
 
 
 def read_screen(answers: Answers, atoms: Mapping[str, int], whole: Rect) -> Screen:
@@ -94,6 +98,7 @@ def read_screen(answers: Answers, atoms: Mapping[str, int], whole: Rect) -> Scre
         top=frozenset(answers["tree"].children if answers["tree"] is not None else ()),
         wm_check=wm_check,
         managed=managed,
+        listed=managed and answers["clients"] is not None and answers["clients"].format == 32,
         moves=managed and atoms["_NET_MOVERESIZE_WINDOW"] in _words(answers["supported"]),
         monitors=_monitors(answers, whole),
     )
@@ -128,6 +133,7 @@ def read_window(answers: Answers, atoms: Mapping[str, int]) -> Look | None:
         iconic=iconic,
         rect=Rect(left, top, left + geometry.width, top + geometry.height),
         label=_text(answers["label"]) or _text(answers["role"]) or None,
+        children=tuple(tree.children),
     )
 
 

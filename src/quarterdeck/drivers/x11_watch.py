@@ -5,6 +5,8 @@ Rules:
   another does no harm: the last look is always later than the last event.
 - One batch of looks is under way at a time, at most `BATCH` windows; what happens meanwhile waits for the next.
 - The screen comes before its windows: whether there is a window manager decides what counts as a window.
+- Where no window manager lists its windows (EWMH), a window that one framed before the watching began is in a frame, of
+  which no event told: so at a look at everything the frames are looked into, `FRAMES_DEEP` deep, `FRAMED_MAX` windows.
 - Whether a process hangs is asked for beside all that, by the same batches (x11_ping.py).
 - A place is told once a window is at rest, so that the way there is not, nor a window manager's animation of
   minimising, which ends off the screen; a hidden or minimised window has no place until it is shown again.
@@ -48,6 +50,10 @@ RESTLESS_S: Final = 1.0
 """A window that never rests is told of after so long nevertheless."""
 BATCH: Final = 8
 """A look costs about half a millisecond of the loop's time."""
+FRAMES_DEEP: Final = 3
+"""twm's frames hold the window itself; others put a window for the title and one for the client between."""
+FRAMED_MAX: Final = 4_096
+"""So many windows in frames are looked at for one look at everything, or two seconds of the loop's time, in turns."""
 EVENTS_A_TURN: Final = 256
 """After so many events the loop gets its turn, so that a client that floods the server does not hold it."""
 
@@ -108,6 +114,9 @@ class Watch:
         self._unsent = False
         """Whether something was asked for that has no answer."""
         self._due: dict[int, None] = {}
+        self._frames: dict[int, int] = {}
+        """Windows that may be frames: how deep they are to be looked into."""
+        self._framed_left = 0
         self._moves: dict[int, Rect] = {}
         self._asked: Asked | None = None
 
@@ -330,6 +339,8 @@ class Watch:
         self._look_at(display, screen.clients - was.clients)
         if self._anew or screen.managed != was.managed:
             self._anew = False
+            self._framed_left = FRAMED_MAX
+            self._frames = {} if screen.listed else dict.fromkeys(screen.top, FRAMES_DEEP)
             self._look_at(display, {*self._windows, *self._lapsed, *screen.clients, *screen.top})
         if screen.managed:
             self._set_active(screen.active)
@@ -350,6 +361,7 @@ class Watch:
                 seen = None
             if not any(self._belongs(pid) for pid in identity.pids):
                 self._disown(display, window, seen)
+                self._look_into(display, window, look)
                 return
             seen = self._known(window, seen, identity)
         if seen is None:
@@ -358,6 +370,16 @@ class Watch:
             self._compare(window, seen, seen.look, look)
         elif counts(window, look, self._screen, display.root):
             self._open(window, seen, look)
+
+    def _look_into(self, display: Display, window: int, look: Look) -> None:
+        """Look at what is in a window that may be a frame: in a stranger's own window nothing is the host's."""
+        deep = self._frames.pop(window, 0)
+        if deep == 0 or look.kept:
+            return
+        framed = [child for child in look.children if child not in self._windows][: self._framed_left]
+        self._framed_left -= len(framed)
+        self._frames.update(dict.fromkeys(framed, deep - 1))
+        self._look_at(display, set(framed))
 
     def _known(self, window: int, seen: Window | None, identity: Identity) -> Window:
         if seen is None:
@@ -393,6 +415,7 @@ class Watch:
     def _gone(self, window: int) -> None:
         seen = self._windows.pop(window, None)
         self._due.pop(window, None)
+        self._frames.pop(window, None)
         self._moves.pop(window, None)
         if self._ping is not None:
             self._ping.gone(window)
