@@ -108,3 +108,18 @@ def test_without_a_guard_what_is_left_is_found_and_killed(bereaved: Deck) -> Non
     assert done.stdout.startswith("the launcher was killed before; ended what lived on: ")
     assert f"pid {pid} (sleep 10000)" in done.stdout
     bereaved.expect_nothing_left()
+
+
+def test_a_guard_that_is_killed_meanwhile_keeps_nobody_waiting(bereaved: Deck) -> None:
+    fifo = bereaved.folder / "asked"
+    os.mkfifo(fifo)
+    stays = ["sh", "-c", f"trap 'echo asked > {fifo}' TERM; echo up; while :; do sleep 0.1; done"]
+    (pid,) = left_behind(bereaved, process("db", stays, stop_grace_s=1000)).values()
+    guard = psutil.Process(psutil.Process(pid).ppid())
+    down = bereaved.start("down")
+    assert fifo.read_text() == "asked\n"
+    os.kill(guard.pid, signal.SIGKILL)
+    code, lines, complaints = down.end()
+    assert (code, complaints) == (0, "")
+    assert lines[-1].startswith(f"the launcher was killed before; ended what lived on: db (pid {pid})")
+    bereaved.expect_nothing_left()

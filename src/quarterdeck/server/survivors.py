@@ -13,6 +13,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -128,15 +129,19 @@ class _Ending:
         self._kill_at: dict[str, float] = {}  # of who was asked to end: when it is killed
 
     def end(self, *, now: bool) -> list[Survivor]:
-        """End them, and the guard; returns who lived."""
+        """End them, and the guard; returns who lived. A guard that is killed meanwhile leaves the rest to whoever looks
+        for what no guard knows.
+        """
         self._receive_until(lambda: self._is_greeted)
         lived = [Survivor(name, pid) for name, pid in self._living.items()]
-        while self._living and not now:
-            self._ask_who_is_next()
-            self._kill_who_is_late()
-            self._receive(self._until(min(self._kill_at.values()) - time.monotonic()))
-        self._send(wire.End())
-        self._receive_until(lambda: False)
+        with suppress(ConnectionError):
+            while self._living and not now:
+                self._ask_who_is_next()
+                self._kill_who_is_late()
+                if not self._receive(self._until(min(self._kill_at.values()) - time.monotonic())):
+                    return lived
+            self._send(wire.End())
+            self._receive_until(lambda: False)
         return lived
 
     def _ask_who_is_next(self) -> None:
@@ -182,7 +187,7 @@ class _Ending:
         except TimeoutError:
             return True
         for line in self._buffer.feed(received):
-            match wire.report_of(line):
+            match _report_of(line):
                 case wire.Hello(children=children):
                     self._is_greeted = True
                     self._living = {child.name: child.pid for child in children}
@@ -191,6 +196,14 @@ class _Ending:
                     self._kill_at.pop(name, None)
                     self._tell(f"{name} (pid {pid}) has ended, {_code(code)}")
         return bool(received)
+
+
+def _report_of(line: bytes) -> wire.Report | None:
+    """None for one that this version does not know: it is none of those that count here."""
+    try:
+        return wire.report_of(line)
+    except ValueError:
+        return None
 
 
 def _code(code: int) -> str:
