@@ -12,6 +12,7 @@ import pytest
 from quarterdeck.errors import JournalDamaged, JournalError, JournalUnavailable
 from quarterdeck.log import journal as journals
 from quarterdeck.log.journal import Kept, Lost, Retention, set_aside
+from quarterdeck.log.mark import mark_path
 from quarterdeck.log.reader import JournalReader, Setting
 from tests.log.kept import (
     BEGAN_MS,
@@ -422,7 +423,7 @@ def test_damage_met_while_dropping_is_told(path: Path) -> None:
 
 
 def asides(path: Path) -> list[Path]:
-    return sorted(path.parent.glob(f"{path.name}.damaged-now*"))
+    return sorted(each for each in path.parent.glob(f"{path.name}.damaged-now*") if not each.name.endswith("-mark"))
 
 
 def filled(path: Path, to: int = 3000) -> None:
@@ -678,7 +679,16 @@ def test_a_log_that_was_cut_is_taken_as_far_as_it_goes(
     assert not list(tmp_path.glob("left-wal.torn-*"))
 
 
-def test_a_commit_that_was_under_way_is_no_tear(path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    ("marked", "expected"),
+    [
+        (True, "the last commit was not finished when the launcher ended: nobody was told of what was in it"),
+        (False, "the write-ahead log ends in a commit that is not whole: it was not finished, or damaged since"),
+    ],
+)
+def test_a_commit_that_was_under_way_is_no_tear(
+    path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, marked: bool, expected: str
+) -> None:
     journal = begun(path)
     fill(journal, 20, turn=1)
     journal._connection.execute("PRAGMA cache_size=5")  # so that pages of it are written before its end
@@ -688,11 +698,13 @@ def test_a_commit_that_was_under_way_is_no_tear(path: Path, tmp_path: Path, capl
             "INSERT INTO steps VALUES (?, 1, 21, 0, 0, ?, ?)", (number, b"x" * 1000, b"y" * 1000)
         )
     left = copied(path, tmp_path / "left")
+    if marked:
+        mark_path(left).write_bytes(mark_path(path).read_bytes())
     journal._connection.execute("ROLLBACK")
     journal.close()
     versions, said = after(left, caplog)
     assert versions == 20
-    assert said == ["the last commit was not finished when the launcher ended: nobody was told of what was in it"]
+    assert said == [expected]
 
 
 def test_opening_again_after_the_end_says_nothing(path: Path, caplog: pytest.LogCaptureFixture) -> None:

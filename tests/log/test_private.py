@@ -49,7 +49,8 @@ def test_a_journal_and_its_companions_are_0600_whatever_the_umask(path: Path) ->
         private.copy(path, path.with_name("copy"))
     finally:
         os.umask(before)
-    assert modes == dict.fromkeys(("journal.sqlite3", "journal.sqlite3-wal", "journal.sqlite3-shm"), 0o600)
+    names = ("journal.sqlite3", "journal.sqlite3-wal", "journal.sqlite3-shm", "journal.sqlite3-mark")
+    assert modes == dict.fromkeys(names, 0o600)
     assert stat.S_IMODE(path.with_name("copy").stat().st_mode) == 0o600
 
 

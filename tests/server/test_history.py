@@ -99,9 +99,9 @@ def test_in_a_hole_nothing_is_known_and_behind_it_from_the_next_state_kept_on(pa
     past.open("a")
     record = history.record()
     assert history.snapshot(record, before).version == before
-    with pytest.raises(ConfigError, match=f"known after it is at {lost[-1]}: versions 3 to 5 could not be kept: the d"):
+    with pytest.raises(ConfigError, match=f"known after it is at {lost[-1]}: versions 3 to 5 are missing: the d"):
         history.snapshot(record, lost[0])
-    with pytest.raises(ConfigError, match="could not be kept: the disk was full"):
+    with pytest.raises(ConfigError, match="are missing: the disk was full"):
         history.step_of(record, lost[1])
     assert plain(history.snapshot(record)) == plain(past.snapshot())
 

@@ -440,7 +440,7 @@ def test_old_events_that_were_changed_while_it_runs_are_never_told(opens: Opens,
 
 def asides(folder: Path) -> list[Path]:
     """What was set aside; who reads a journal may leave two files beside it."""
-    return [path for path in folder.glob(f"{NAME}.damaged-*") if not path.name.endswith(("-wal", "-shm"))]
+    return [path for path in folder.glob(f"{NAME}.damaged-*") if not path.name.endswith(("-wal", "-shm", "-mark"))]
 
 
 def until_ok_or_already(client: Raw) -> None:

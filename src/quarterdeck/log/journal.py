@@ -17,11 +17,13 @@ from typing import Final, Literal, NamedTuple
 from zlib import crc32
 
 from quarterdeck.errors import JournalDamaged, JournalError, JournalUnavailable
-from quarterdeck.log import private, tables
+from quarterdeck.log import lost_end, mark, private, tables
 from quarterdeck.log.ages import Ages
+from quarterdeck.log.lost_end import LostEnd
+from quarterdeck.log.mark import Mark
 from quarterdeck.log.pace import Pace
 from quarterdeck.log.reader import BUSY_MS, JournalReader, Run, Setting, chained, ours, told
-from quarterdeck.log.wal import WAL_BYTES, Tail, WalMover, check_log, wal_path
+from quarterdeck.log.wal import WAL_BYTES, Tail, WalMover, check_log
 
 log = logging.getLogger("quarterdeck.log")
 
@@ -60,6 +62,9 @@ _OLDEST: Final = (
     f"SELECT step, CAST(coalesce(version, 0) AS INTEGER), {_AT_MS}, CAST(run AS INTEGER),"
     " coalesce(length(input) + length(events), 0)"
     " FROM steps WHERE step < ? ORDER BY step LIMIT ?"
+)
+_INSERT_RUN: Final = (
+    "INSERT OR IGNORE INTO runs (run, run_id, first_step, began_ms, head, format) VALUES (?, ?, ?, ?, ?, 1)"
 )
 # A hole behind which nothing was kept before the next one grows.
 _INSERT_HOLE: Final = (
@@ -131,6 +136,7 @@ class Journal:
             self._oldest = int(connection.execute("SELECT coalesce(min(step), 1) FROM steps").fetchone()[0])
         self.newest = 0
         self.floor = 0
+        self.mark = Mark(mark.mark_path(path))  # how far this run has come, for who finds less in the file later
 
     @classmethod
     def open(
@@ -156,19 +162,20 @@ class Journal:
         synchronous = sync.upper()
         private.check(path)
         check_log(path)
-        tail = Tail(path)
+        tail, marked = Tail(path), mark.read(path)
         private.make(path)
         with told(path):
             connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_MS / 1000, check_same_thread=False)
         try:
             with told(path):
-                tables.check(connection)  # another program's file is left as it is
-                if tail.frames:
-                    _tell_torn(connection, path, tail, stamp)
+                is_empty = tables.check(connection) == 0  # another program's file is left as it is
+                end = lost_end.look(connection, path, tail, marked, is_empty, stamp)
                 _configure(connection, synchronous)
                 tables.prepare(connection)
             journal = cls(path, connection, synchronous, retention)
             journal._check_end()
+            if end is not None:
+                journal._mark_lost_end(end)
         except BaseException:
             connection.close()
             raise
@@ -185,10 +192,25 @@ class Journal:
                 for _ in self.reader.steps(run, after=max(run.first_step - 1, first)):
                     pass
 
+    def _mark_lost_end(self, end: LostEnd) -> None:
+        """Have the last run say itself what of it is missing."""
+        run, hole = end.run, end.hole
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.execute(_INSERT_RUN, (run.run, run.run_id, run.first_step, run.began_ms, run.head))
+            if hole is not None:
+                self._connection.execute(_INSERT_HOLE, (hole.step, run.run, *hole[1:]))
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._undo()
+            raise ours(self.path, error) from error
+        if end.last is not None:
+            self.amend(run, Kept(*end.last))
+
     @property
     def follows_a_run(self) -> bool:
-        """Whether steps were kept before this run."""
-        return self._first_step > 1
+        """Whether there was a run before this one."""
+        return self._run > 1
 
     # --- one run
 
@@ -210,6 +232,8 @@ class Journal:
         self._at_ms, self._ran_ms, self._offset_ms = began_ms, ran_ms, began_ms - ran_ms
         self._ages.begin(self._run, ran_ms, self._offset_ms)
         self._pace.known(self._step, 0, ran_ms)  # as a run begins
+        self.mark.close()
+        self.mark = Mark.begin(mark.mark_path(self.path), run_id, self._first_step, began_ms, head)
 
     def amend(self, run: Run, step: Kept) -> None:
         """Add a step to the last run that is kept, before this launcher's own begins. Raises: JournalUnavailable,
@@ -250,6 +274,7 @@ class Journal:
         for setting in settings:
             self._was_set(setting)
         self.newest = steps[-1][0]
+        self.mark.keep(step, self.newest, at_ms)
         self._after_commit(len(steps), size)
         return size
 
@@ -322,6 +347,7 @@ class Journal:
             raise ours(self.path, error) from error
         self._has_state(len(state))
         self.newest = self.floor = lost.last_version
+        self.mark.keep(self._step, self.newest, lost.at_ms)
 
     def _keep_state(self, version: int, inputs: int, hash: str, state: bytes | None) -> None:
         self._connection.execute(
@@ -445,6 +471,7 @@ class Journal:
         """Let the file go. The last one to do so moves the write-ahead log into it."""
         self._mover.close()
         self._connection.close()
+        self.mark.close()
 
 
 def set_aside(path: Path, stamp: str) -> Path:
@@ -454,7 +481,7 @@ def set_aside(path: Path, stamp: str) -> Path:
     while aside.exists():
         count += 1
         aside = path.with_name(f"{path.name}.damaged-{stamp}-{count}")
-    for suffix in ("-wal", "-shm", ""):
+    for suffix in ("-wal", "-shm", mark.SUFFIX, ""):
         try:
             os.rename(f"{path}{suffix}", f"{aside}{suffix}")
         except FileNotFoundError:
@@ -488,22 +515,6 @@ def _configure(connection: sqlite3.Connection, synchronous: str) -> None:
     if is_new:
         tables.prepare(connection)
     connection.execute(f"PRAGMA synchronous={synchronous}")
-
-
-def _tell_torn(connection: sqlite3.Connection, path: Path, tail: Tail, stamp: Callable[[], str]) -> None:
-    """Say what of the write-ahead log SQLite could not take, and keep a copy of it."""
-    _, taken, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-    lost = tail.lost(int(taken))
-    if lost:
-        copy = tail.keep(path.with_name(f"{wal_path(path).name}.torn-{stamp()}"))
-        log.error(
-            "the end of the journal is torn: %d pages of finished commits could not be read; the torn file is kept"
-            " as %s",
-            lost,
-            copy,
-        )
-    elif tail.frames > int(taken):
-        log.info("the last commit was not finished when the launcher ended: nobody was told of what was in it")
 
 
 __all__ = ["Journal", "JournalError", "Kept", "Lost", "Retention", "set_aside"]

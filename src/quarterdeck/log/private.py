@@ -18,7 +18,7 @@ from typing import Final
 
 from quarterdeck.errors import JournalUnavailable
 
-_COMPANIONS: Final = ("", "-wal", "-shm")
+_COMPANIONS: Final = ("", "-wal", "-shm", "-mark")
 _ROOT: Final = 0
 
 

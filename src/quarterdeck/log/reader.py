@@ -17,7 +17,8 @@ from typing import Any, Final, NamedTuple
 from zlib import crc32
 
 from quarterdeck.errors import JournalDamaged, JournalError, JournalUnavailable
-from quarterdeck.log import tables
+from quarterdeck.log import mark, tables
+from quarterdeck.log.mark import Marked, Missing
 from quarterdeck.log.wal import check_log, wal_path
 
 ROWS_AT_ONCE: Final = 512
@@ -102,11 +103,14 @@ class Setting(NamedTuple):
 
 
 class JournalReader:
-    """Reads one journal. `writing` is the launcher's own connection; without it the file is opened for reading only."""
+    """Reads one journal. `writing` is the launcher's own connection; without it the file is opened for reading only.
+    What the mark knows of the last run beyond what is held is a hole at its end.
+    """
 
-    def __init__(self, path: Path, writing: sqlite3.Connection | None = None) -> None:
+    def __init__(self, path: Path, writing: sqlite3.Connection | None = None, marked: Marked | None = None) -> None:
         self.path = path
-        self._connection = writing or _open(path)
+        self._marked = mark.read(path) if writing is None else marked  # first: so it is never ahead of a sound journal
+        self._connection = writing or _open(path, self._marked is not None)
         self._own = writing is None
         self._knows_settings = True if writing else _schema_version(path, self._connection) > 1
 
@@ -131,11 +135,18 @@ class JournalReader:
             ).fetchall()
             for row in rows:
                 self._hold_to(row, _RUN, "run", row[2])
-            if not rows:
-                return []
             newest = self._one("SELECT max(step) FROM steps") or 0
-            after = [row[4] for row in rows[1:]] + [max(newest + 1, rows[-1][4])]
-            return [self._run(row, first - 1) for row, first in zip(rows, after, strict=True)]
+            after = [row[4] for row in rows[1:]] + [max(newest + 1, row[4]) for row in rows[-1:]]
+            runs = [self._run(row, first - 1) for row, first in zip(rows, after, strict=True)]
+        return runs if newest and not runs else runs + self._lost_runs(runs)
+
+    def _lost_runs(self, runs: list[Run]) -> list[Run]:
+        """The marked run where the journal has nothing of it any more."""
+        marked = self._marked
+        if marked is None or marked.run_id in [run.run_id for run in runs] or mark.missing(marked, 0, 0) is None:
+            return []
+        run, last = (runs[-1].run + 1, runs[-1].last_step) if runs else (1, 0)
+        return [Run(run, marked.run_id, marked.began_ms, marked.head, last + 1, last + 1, last)]
 
     def _run(self, row: tuple[int, str, int, bytes, int], last: int) -> Run:
         run, run_id, began_ms, head, first_step = row
@@ -276,7 +287,36 @@ class JournalReader:
         return CheckpointRow._make(row)
 
     def holes(self, run: Run) -> list[Hole]:
-        """What of a run could not be kept, in order."""
+        """What of a run could not be kept, or is gone at its end, in order."""
+        holes = self._holes(run)
+        lost = self._lost_end(run, holes)
+        if lost is not None and self._marked is not None:
+            why = why_missing(self._marked, lost)
+            holes.append(
+                Hole(run.last_step, lost.first_version, lost.last_version, lost.inputs, self._marked.at_ms, why)
+            )
+        return holes
+
+    def lost_end(self, run: Run) -> Missing | None:
+        """What the mark knows of a run beyond what is held of it, where no hole says so yet."""
+        return self._lost_end(run, self._holes(run))
+
+    def _lost_end(self, run: Run, holes: list[Hole]) -> Missing | None:
+        marked = self._marked
+        if marked is None or marked.run_id != run.run_id:
+            return None
+        with told(self.path):
+            held = self._one("SELECT version FROM steps WHERE step = ? AND run = ?", run.last_step, run.run) or 0
+        version = max([held, *(hole.last_version for hole in holes)])
+        is_said = version >= marked.told and (holes or marked.last)
+        return None if is_said else mark.missing(marked, run.last_step, version)
+
+    def last_words(self, run: Run) -> bytes:
+        """The events of a run's last step, where it could not be kept and the mark has it; else none."""
+        marked = self._marked
+        return marked.last[3] if marked is not None and marked.run_id == run.run_id and marked.last else b""
+
+    def _holes(self, run: Run) -> list[Hole]:
         with told(self.path):
             rows = self._connection.execute(
                 "SELECT step, first_version, last_version, inputs, at_ms, why FROM holes WHERE run = ? ORDER BY step",
@@ -343,6 +383,13 @@ class JournalReader:
             self._connection.execute("ROLLBACK")
 
 
+def why_missing(marked: Marked, lost: Missing) -> str:
+    """Why the end of a run is missing, in words."""
+    gone = [f"{lost.kept} steps that had been kept are gone from the file"] if lost.kept else []
+    failed = [marked.why or "the journal failed"] if lost.inputs > lost.kept else []
+    return "; ".join(gone + failed)
+
+
 def chained(chain: int, step: int, version: int, at_ms: int, input: bytes, events: bytes) -> int:
     """The checksum of a step behind the chain before it."""
     return crc32(events, crc32(input, (chain + step + version + at_ms) & 0xFFFFFFFF))
@@ -372,14 +419,15 @@ _DAMAGED: Final = frozenset({
 })  # fmt: skip
 
 
-def _open(path: Path) -> sqlite3.Connection:
+def _open(path: Path, is_marked: bool) -> sqlite3.Connection:
+    """A connection for reading. A marked journal without its tables has lost all, and reads as one without a run."""
     if not path.exists():
         raise JournalUnavailable(f"{path}: there is no journal")
     if not path.is_file():  # a pipe would be waited for without end
         raise JournalUnavailable(f"{path}: it is not a regular file")
     check_log(path)
     try:
-        return _connected(path, "mode=ro")
+        connection = _connected(path, "mode=ro")
     except JournalUnavailable:
         wal = wal_path(path)
         if wal.exists() and wal.stat().st_size:
@@ -387,6 +435,12 @@ def _open(path: Path) -> sqlite3.Connection:
         # A journal that was closed in good order, in a folder where nothing can be made, not even what SQLite needs
         # for reading a file that others might write.
         return _connected(path, "immutable=1")
+    with told(path):
+        if is_marked and tables.check(connection) == 0:
+            connection.close()
+            connection = sqlite3.connect(":memory:", isolation_level=None)
+            tables.prepare(connection)
+    return connection
 
 
 def _schema_version(path: Path, connection: sqlite3.Connection) -> int:

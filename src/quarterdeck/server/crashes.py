@@ -14,6 +14,7 @@ from typing import Final
 from msgspec import Struct
 
 from quarterdeck.errors import ConfigError, JournalError
+from quarterdeck.log.reader import Hole
 from quarterdeck.schema.replies import Snapshot
 from quarterdeck.server.history import History, RunRecord, utc
 from quarterdeck.server.selection import Selection, select
@@ -30,12 +31,13 @@ NAMED_MAX: Final = 10
 
 class Crash(Struct, frozen=True):
     """A run that did not end in good order. `snapshot` is its last state, None where it is not known; `events` its last
-    lines, newlines included, each behind its time (Unix milliseconds).
+    lines, newlines included, each behind its time (Unix milliseconds). `missing` is what it told last and is not kept.
     """
 
     record: RunRecord
     snapshot: Snapshot | None
     events: tuple[tuple[int, bytes], ...]
+    missing: Hole | None
 
 
 def last_crash(history: History) -> Crash | None:
@@ -54,7 +56,14 @@ def crash(history: History, record: RunRecord) -> Crash:
     except ConfigError:  # its last events could not be kept
         state = None
     last = select(history, [record], Selection(limit=LAST_EVENTS))
-    return Crash(record, state, tuple((event.at_ms, event.line) for event in last))
+    missing = [hole for hole in history.reader.holes(record.run) if hole.last_version == record.version]
+    is_last = missing and missing[-1].first_version <= record.version
+    return Crash(record, state, tuple((event.at_ms, event.line) for event in last), missing[-1] if is_last else None)
+
+
+def missing_in_words(hole: Hole) -> str:
+    """What of the end of a run is not kept."""
+    return f"versions {hole.first_version} to {hole.last_version} are missing: {hole.why}"
 
 
 def report(path: Path, run_id: str) -> None:
@@ -86,6 +95,8 @@ def _told(path: Path, found: Crash) -> str:
     record = found.record
     last = f", {event_name(found.events[-1][1])}" if found.events else ""
     when = f"its last step was at {utc(record.last_ms)} (version {record.version}{last})"
+    if found.missing is not None:
+        when = f"the last that is known of it was at {utc(record.last_ms)}; {missing_in_words(found.missing)}"
     if record.launcher_pid is not None:
         when = f"launcher pid {record.launcher_pid} began it at {utc(record.began_ms)}, {when}"
     return f"the last run, {record.run_id}, did not end in good order: {when}; {_alive(found)}; see: {_see(path)}"

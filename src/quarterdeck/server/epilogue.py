@@ -62,6 +62,10 @@ def _close(journal: Journal) -> None:
     if not rows or _DEAD in rows[0].events:  # it ended in good order, and so did they: the common case, and quick
         return
     base = journal.reader.state_before(run, run.last_step)
+    lost = max((hole.last_version for hole in journal.reader.holes(run)), default=0)
+    if lost > max(rows[0].version, base.version if base is not None else 0):
+        log.info("which sagas run %s left open is not known: its end is missing", run.run_id)
+        return
     still_open = _open_sagas(journal.reader, run, base)
     if not still_open:
         return

@@ -102,7 +102,8 @@ class History:
         newest = max([last.version if last is not None else 0, *(hole.last_version for hole in holes)])
         behind = [hole.at_ms for hole in holes if hole.step == run.last_step]
         times = [run.began_ms, *(row.at_ms for row in rows), *behind]
-        is_clean = last is not None and all(part in last.events for part in _ENDED)
+        told = self.reader.last_words(run) or (last.events if last is not None else b"")
+        is_clean = all(part in told for part in _ENDED)
         is_running = not is_clean and pid is not None and pid == running_pid
         ending: Ending = "clean" if is_clean else "running" if is_running else "crashed"
         return RunRecord(run, run.run_id, run.began_ms, times[-1], newest, ending, pid, version)
@@ -165,7 +166,7 @@ class History:
     def _why_gone(self, record: RunRecord, version: int) -> str:
         for hole in self.reader.holes(record.run):
             if hole.first_version <= version <= hole.last_version:
-                return f"versions {hole.first_version} to {hole.last_version} could not be kept: {hole.why}"
+                return f"versions {hole.first_version} to {hole.last_version} are missing: {hole.why}"
         return "dropped as too old"
 
     # --- states

@@ -103,6 +103,7 @@ class Recording:
         self._backlog = Backlog()
         self._lost_inputs: int | None = None  # None: nothing is lost so far
         self._lost_before = 0
+        self._last: KeptValues | None = None  # the newest step that was not kept at once
         self._figures = JournalFigures()
         self._damaged: Journal | None = None  # to be set aside before another one is opened
         self._retry_s = RETRY_S
@@ -230,12 +231,16 @@ class Recording:
     # --- trouble
 
     def _put_off(self, steps: list[KeptValues]) -> None:
+        self._last = steps[-1]
         if self._lost_inputs is not None:
             self._lost_inputs += len(steps)
-            return
-        self._backlog.extend(steps)
-        if self._backlog.bytes > self._limits.journal_waiting_bytes:
-            self._lose(len(self._backlog.steps))
+        else:
+            self._backlog.extend(steps)
+            if self._backlog.bytes > self._limits.journal_waiting_bytes:
+                self._lose(len(self._backlog.steps))
+        if self._journal is not None:
+            inputs = len(self._backlog.steps) if self._lost_inputs is None else self._lost_inputs
+            self._journal.mark.put_off(self._state.version, inputs, self._clock.last)
 
     def _lose(self, inputs: int) -> None:
         self._lost_inputs = inputs
@@ -245,6 +250,8 @@ class Recording:
         """The journal cannot be written, and what it holds is read all the same; or it cannot be read, and history has
         let go of it.
         """
+        if self._journal is not None:
+            self._journal.mark.trouble(str(error))
         if self._trouble is None:
             log.error("the journal fails, and the launcher goes on without it for now: %s", error)
             self._trouble = str(error)
@@ -272,12 +279,26 @@ class Recording:
             self._fail(error)
             self._try_later()
             return
-        log.warning("the journal works again; %s", "nothing was lost" if lost is None else f"{lost} inputs were lost")
+        log.warning("the journal works again; %s", _lost_in_words(lost))
         self._trouble = None
         self._retry = None
         self._worked_s = self._loop.time()
         self._history.journal = self._journal
         self._observe(JournalReported("ok"))
+
+    def _try_for_the_last_time(self) -> None:
+        if self._pending:
+            self._put_off(self._encoded())
+        try:
+            lost = self._catch_up(self._opened_again())
+        except JournalError as error:
+            kept = self._journal.newest if self._journal is not None else 0
+            log.error("the journal fails to the end, and versions %d to %d are lost: %s",
+                      kept + 1, self._state.version, error)  # fmt: skip
+            if self._journal is not None and self._last is not None:
+                self._journal.mark.end(self._last[:4])
+        else:
+            log.warning("the journal works again at the end; %s", _lost_in_words(lost))
 
     def _opened_again(self) -> Journal:
         if self._damaged is not None:
@@ -305,16 +326,18 @@ class Recording:
         return None
 
     def close(self) -> None:
-        """Keep what still waits, if that can be done, and let the file go."""
+        """Keep what still waits, if that can be done, else say what is lost; and let the file go."""
         if self._retry is not None:
-            self._observe = _to_nobody  # there are no turns any more
             self._retry.cancel()
-            self._try_again()
-            if self._retry is not None:
-                self._retry.cancel()
+            self._observe = _to_nobody  # there are no turns any more
+            self._try_for_the_last_time()
         if self._journal is not None:
             self._history.journal = None
             self._journal.close()
+
+
+def _lost_in_words(inputs: int | None) -> str:
+    return "nothing was lost" if inputs is None else f"{inputs} inputs were lost"
 
 
 def _to_nobody(reported: JournalReported) -> None:

@@ -47,7 +47,11 @@ def command(where: tuple[str | None, str | None], as_json: bool) -> None:
 
 
 def _show(screen: Screen, history: History, crash: Crash) -> None:
+    from quarterdeck.server.crashes import missing_in_words
+
     screen.line(heading(crash.record), "bold red")
+    if crash.missing is not None:
+        screen.line(f"-- {missing_in_words(crash.missing)}", "bold red")
     if crash.snapshot is None:
         screen.line("-- who was alive is not known: what led there was dropped, or could not be kept", "yellow")
     else:
@@ -84,6 +88,8 @@ def _encoded(crash: Crash | None) -> bytes:
         return b"null"
     record, state = crash.record, crash.snapshot
     running = [row for row in state.processes if row.state == "running"] if state is not None else None
+    lost = crash.missing
+    missing = None if lost is None else {"from": lost.first_version, "to": lost.last_version, "why": lost.why}
     told: dict[str, Any] = {
         "run_id": record.run_id,
         "began_at": utc(record.began_ms),
@@ -95,6 +101,7 @@ def _encoded(crash: Crash | None) -> bytes:
         "processes": running,
         "windows": state.windows if state is not None else None,
         "children": state.children if state is not None else None,
+        "missing": missing,
         "events": [{"at": utc(at_ms), "event": Raw(line[:-1])} for at_ms, line in crash.events],
     }
     return msgspec.json.encode(told)
