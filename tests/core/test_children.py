@@ -393,3 +393,47 @@ def test_only_a_stop_that_is_part_of_a_restart_says_that_it_starts_again() -> No
         assert isinstance(stopped, ChildStopped)
         marks.append(stopped.again)
     assert marks == [UNSET, True]
+
+
+def taken_over(
+    *plans: ChildPlan, living: tuple[str, ...] = (), ended: tuple[ChildExited, ...] = ()
+) -> tuple[Run, Step]:
+    run = Run()
+    return run, run.feed(ChildrenConfigured(plans, living, ended), source="child")
+
+
+def test_what_ended_under_an_earlier_launcher_comes_to_what_its_plan_says() -> None:
+    ends = tuple(
+        ChildExited(name, 7, code) for name, code in (("migrate", 0), ("dies", 3), ("again", 3), ("by-hand", 0))
+    )
+    plans = (
+        ChildPlan("migrate", ready="running", restart="never"),
+        ChildPlan("dies", ready="running", restart="never"),
+        ChildPlan("again", ready="running"),
+        ChildPlan("by-hand", ready="running", autostart=False),
+        ChildPlan("app", after=("migrate",)),
+        ChildPlan("late", after=("dies",)),
+    )
+    run, step = taken_over(*plans, ended=ends)
+    assert told(step)[len(plans) :] == [
+        ("migrate", "exited", None),
+        ("dies", "failed", "exit code 3"),
+        ("again", "backoff", "exit code 3"),
+        ("late", "stopped", "it comes after dies, which has failed"),
+    ]
+    assert spawned(step) == ["app"]
+    assert spawned(pass_deadline(run)) == ["again"]
+    assert [row.pid for row in run.snapshot().children] == [None] * len(plans)
+
+
+def test_nothing_is_made_of_what_is_to_be_adopted_and_who_comes_after_it_waits() -> None:
+    plans = (ChildPlan("db", ready="running"), ChildPlan("web", after=("db",), ready="running"))
+    run, step = taken_over(*plans, living=("db",))
+    assert (told(step)[2:], spawned(step)) == ([], [])
+    assert spawned(run.feed(ChildAdopted("db", 100, revision=""), source="child")) == ["web"]
+
+
+def test_the_one_that_the_launcher_is_there_for_is_started_whatever_came_of_it_before() -> None:
+    plan = ChildPlan("app", restart="never", ends_launcher=True)
+    _, step = taken_over(plan, ended=(ChildExited("app", 7, 0),))
+    assert spawned(step) == ["app"]

@@ -19,6 +19,7 @@ from quarterdeck.drivers import guard_door
 from quarterdeck.drivers.descendants import kill_left_behind, set_subreaper, start_of
 from quarterdeck.drivers.guard_wire import (
     End,
+    Ended,
     Exited,
     Hello,
     Kill,
@@ -475,6 +476,11 @@ def test_without_a_launcher_children_live_on_and_the_next_one_takes_over(guard: 
     held = guard.next(Spawned, "held")
     fifo = guard.folder / "fifo"
     os.mkfifo(fifo)
+    for name, command in (("ended", "exit 0"), ("asked", "exec sleep 100000"), ("anew", "exit 1")):
+        guard.start(guard.spec(name, "sh", "-c", command, revision="r1"))
+    guard.ask(Signal("asked", None, "SIGTERM"))
+    ends = {name: guard.end_of(name) for name in ("ended", "asked", "anew")}
+    guard.start(guard.spec("anew", "sleep", "100000", revision="r2"))
     goes = guard.start(guard.spec("goes", "sh", "-c", 'read -r _ < "$0"; echo bye; exit 7', str(fifo)))
     start = psutil.Process(stays).create_time()
     guard.link.close()
@@ -483,7 +489,10 @@ def test_without_a_launcher_children_live_on_and_the_next_one_takes_over(guard: 
     link = guard_door.connect(str(door))
     assert link is not None
     guard.begin(link)
-    assert {living.name for living in guard.hello.children} - {"goes"} == {"stays", "held"}
+    assert {living.name for living in guard.hello.children} - {"goes"} == {"stays", "held", "anew"}
+    assert Ended("ended", ends["ended"].pid, 0, "r1") in guard.hello.ended
+    left_out = {"asked", "anew"}  # who was asked to end, and who was started anew
+    assert not left_out & {ended.name for ended in guard.hello.ended}
     children = {living.name: living for living in guard.hello.children}
     assert children["stays"] == Living("stays", stays, children["stays"].start, "r7", 2, True, True)
     assert children["held"] == Living("held", held.pid, held.start, "", 1, False, False)
@@ -491,8 +500,8 @@ def test_without_a_launcher_children_live_on_and_the_next_one_takes_over(guard: 
     exited = guard.end_of("goes")
     assert (exited.pid, exited.code, exited.output) == (goes, 7, "bye")
     guard.ask(Release("held", held.pid))
-    assert guard.kill("held").code == -9
-    assert guard.kill("stays").code == -9
+    for name in ("held", "stays", "anew"):
+        assert guard.kill(name).code == -9
     guard.link.close()
     assert guard.wait() == 0
     assert not door.exists()

@@ -246,14 +246,14 @@ class World:
 def story(seed: int) -> Iterator[World]:
     """One story: the world after each turn of it."""
     world = World(seed)
-    world.feed(ChildrenConfigured(plans(world.draw)))
+    planned = plans(world.draw)
+    fates = {plan.name: world.draw.choice(("new", "new", "new", "lives", "ended")) for plan in planned}
+    world.living.update({name: 90 + place for place, (name, fate) in enumerate(fates.items()) if fate == "lives"})
+    ended = (ChildExited(name, 80, world.draw.choice((0, 1, -9))) for name, fate in fates.items() if fate == "ended")
+    world.feed(ChildrenConfigured(planned, tuple(world.living), tuple(ended)))
+    for name, pid in list(world.living.items()):
+        world.feed(ChildAdopted(name, pid, revision=world.draw.choice("ab")))
     world.feed(c.Register(kind="tool", pid=1, version="1"), 1)
-    if world.draw.random() < 0.3:
-        name = world.draw.choice(NAMES)
-        child = world.state.children.get(name)
-        if child is not None and not child.is_alive and not child.spawning:
-            world.living[name] = 99
-            world.feed(ChildAdopted(name, 99))
     for _ in range(INPUTS):
         world.happen()
         yield world

@@ -66,6 +66,28 @@ def test_what_was_adopted_and_has_changed_is_up_once_it_was_restarted(deck: Deck
     assert deck.run("down").returncode == 0
 
 
+def test_what_had_ended_well_is_not_run_again_by_the_next_launcher_and_an_end_that_nobody_saw_is_told(
+    deck: Deck,
+) -> None:
+    once = process("once", ["sh", "-c", "echo ran >> ran; echo up"], restart="never")
+    dies = process("dies", SERVES, restart="never", optional=True)
+    app = process("app", SERVES, after=["once"])
+    deck.write(ADOPT, once, app, dies)
+    assert deck.run("up", "-d").returncode == 0
+    (pid,) = (row["pid"] for row in deck.snapshot()["children"] if row["name"] == "dies")
+    dying = psutil.Process(pid)
+    killed_launcher(deck)
+    dying.kill()
+    psutil.wait_procs([dying], PATIENCE_S)
+    done = deck.run("up", "-d")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert told(lines, "app") == ["app was adopted, pid N", "app is ready"]
+    assert deck.states() == {"once": "exited", "app": "ready", "dies": "failed"}
+    assert (deck.folder / "ran").read_text() == "ran\n"
+    assert deck.run("down").returncode == 0
+
+
 def test_one_that_fails_is_told_with_its_last_lines_and_the_rest_runs_on(deck: Deck) -> None:
     slow = process("slow", ["sleep", "10000"], ready={"log": "never"})
     deck.write(process("db", SERVES), process("web", FAILS, after=["db"], restart="never"), slow)

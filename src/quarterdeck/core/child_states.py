@@ -24,7 +24,7 @@ from quarterdeck.schema import events as e
 from quarterdeck.schema.types import ChildState
 
 NEXT: Final[dict[ChildState, tuple[ChildState, ...]]] = {
-    "stopped": ("running", "backoff", "failed", "stopped"),
+    "stopped": ("running", "backoff", "failed", "stopped", "exited"),
     "running": ("ready", "stopping", "stopped", "exited", "backoff", "failed"),
     "ready": ("stopping", "stopped", "exited", "backoff", "failed"),
     "backoff": ("running", "backoff", "stopped", "failed"),
@@ -34,7 +34,7 @@ NEXT: Final[dict[ChildState, tuple[ChildState, ...]]] = {
 }
 """Which state may follow which. A start that fails goes to backoff or failed without running; stopping ends there
 where the reason was that the child never got ready. Who ends by itself or is killed while the launcher quits is
-stopped unasked.
+stopped unasked. Who ended under an earlier launcher goes from stopped to what comes of that.
 """
 
 EVENTS: Final[dict[ChildState, type[e.ChildEvent]]] = {

@@ -67,6 +67,7 @@ def configured(state: State, observation: ChildrenConfigured, ctx: Context) -> S
             child = state.children[name] = Child(plan)
             enter(state, step, child, "stopped", reason=CONFIGURED if plan.autostart else NOT_STARTED)
             child.wanted = plan.autostart
+            child.spawning = name in observation.living  # so that no process is made of it meanwhile
             moved.append(child)
         elif before.removed:
             before.plan = plan
@@ -87,6 +88,8 @@ def configured(state: State, observation: ChildrenConfigured, ctx: Context) -> S
             enter(state, step, child, "stopped", reason=CHANGED, again=True)
             _begin(child)
             moved.append(child)
+    for ended in observation.ended:
+        _ended_before(state, step, ended, ctx)
     for name in plans:
         _start_if_due(state, step, state.children[name])
     for child in moved:
@@ -221,6 +224,20 @@ def exited(state: State, observation: ChildExited, ctx: Context) -> Step:
     _gone(state, step, child, ctx)
     _forget_removed(state, child)
     return step
+
+
+def _ended_before(state: State, step: Step, ended: ChildExited, ctx: Context) -> None:
+    """One of an earlier launcher's ended by itself: its plan says what comes of it, as if that were seen now. But who
+    takes the launcher along is there to be started with it.
+    """
+    child = state.children.get(ended.name)
+    if child is None or child.state != "stopped" or not child.wanted or child.spawning or child.plan.ends_launcher:
+        return
+    child.pid = ended.pid  # told as that of whoever ended
+    _count(child)
+    why = why_of(ended, None)
+    again_or_never(state, step, child, ctx, ended.code, why, ended.output, is_failure=ended.code != 0, oom=ended.oom)
+    child.pid = None
 
 
 def decide(state: State, step: Step, due: Deadline, ctx: Context) -> None:

@@ -65,12 +65,6 @@ class LauncherRestarted(Struct, frozen=True, tag=True):
     """Observation: the last one of a run whose launcher died, made by the next one: who waited waits no more."""
 
 
-class ChildrenConfigured(Struct, frozen=True, tag=True):
-    """Observation: the configuration names these processes."""
-
-    plans: tuple[ChildPlan, ...]
-
-
 class ConfigurationRead(Struct, frozen=True, tag=True):
     """Observation: the launcher read its configuration anew, and took it (`ok`, or `warn` where a part of it counts
     only from its next start on) or did not (`error`); `detail` says what has changed, or why not.
@@ -128,6 +122,16 @@ class ChildExited(Struct, frozen=True, tag=True, omit_defaults=True):
     why: str | None = None
     output: str | None = None
     escaped: tuple[str, ...] = ()
+
+
+class ChildrenConfigured(Struct, frozen=True, tag=True, omit_defaults=True):
+    """Observation: the configuration names these processes. Of an earlier launcher's children, `living` live, each of
+    which is told as adopted next, and those in `ended` ended by themselves.
+    """
+
+    plans: tuple[ChildPlan, ...]
+    living: tuple[str, ...] = ()
+    ended: tuple[ChildExited, ...] = ()
 
 
 Found = Literal["alive", "hung", "held", "unknown"]

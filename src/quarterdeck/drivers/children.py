@@ -147,27 +147,28 @@ class Children:
         ours, self._guard = _started_guard(self._outlets or ())
         return _Link(self._loop, self, ours)
 
-    def take_over(self) -> list[ChildAdopted]:
-        """The children of an earlier launcher whose guard lived on; empty where there is none.
+    def take_over(self) -> tuple[list[ChildAdopted], list[ChildExited]]:
+        """The children of an earlier launcher whose guard lived on: who lives, and who ended by itself and is
+        configured as it was then. Both empty where there is no such guard.
 
         What else an earlier launcher left behind is ended. Blocks for that, for some seconds at most.
         """
-        adopted = self._adopted()
+        found = self._found()
         if self._link is None:
             killed = aftermath.clean_up(self._folder / GUARD_RECORD)
             if killed:
                 self._owner.trouble(f"ended what an earlier launcher left behind: {', '.join(wire.few(killed))}")
-        return adopted
+        return found
 
-    def _adopted(self) -> list[ChildAdopted]:
+    def _found(self) -> tuple[list[ChildAdopted], list[ChildExited]]:
         try:
             door = connect(str(self._folder / GUARD_SOCKET))
             if door is None:
-                return []
+                return [], []
             link, hello = _Link.taken_over(self._loop, self, door)
         except (OSError, ValueError) as error:
             self._owner.trouble(f"an earlier launcher's guard could not be taken over: {error}")
-            return []
+            return [], []
         self._link = link
         link.send(self._policy)
         self._greeted(hello)
@@ -178,7 +179,11 @@ class Children:
                 adopted.append(ChildAdopted(child.name, child.pid, child.start, child.revision))
             else:  # not configured any more; or it was held when its launcher died, and nobody has heard of it
                 link.send(wire.Kill(child.name, child.pid))
-        return adopted
+        return adopted, [_exited(ended) for ended in hello.ended if self._is_as_it_was(ended)]
+
+    def _is_as_it_was(self, ended: wire.Ended) -> bool:
+        program = self._programs.get(ended.name)
+        return program is not None and program.revision == ended.revision
 
     def _greeted(self, hello: wire.Hello) -> None:
         """Keep which guard it is, for whoever comes after us."""
@@ -296,8 +301,7 @@ class Children:
                     return
                 self._stop_probe(name)
                 self._living.pop(name, None)
-                output = report.output or None
-                self._owner.observe(ChildExited(name, pid, code, report.oom, report.why, output, report.escaped))
+                self._owner.observe(_exited(report))
             case wire.Line(name, pid, text):
                 self._look_at(name, pid, text)
             case wire.Trouble(name, why):
@@ -461,6 +465,11 @@ def _started_guard(outlets: tuple[int, ...]) -> tuple[socket.socket, subprocess.
             wire.guard_command(theirs.fileno()), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, **options
         )
     return ours, guard
+
+
+def _exited(report: wire.Exited | wire.Ended) -> ChildExited:
+    output = report.output or None
+    return ChildExited(report.name, report.pid, report.code, report.oom, report.why, output, report.escaped)
 
 
 async def _is_open(port: int) -> bool:

@@ -33,7 +33,7 @@ if sys.platform != "win32":
     from quarterdeck.drivers import descendants
     from quarterdeck.drivers.child_output import Stream
     from quarterdeck.drivers.descendants import Process, bury, described
-    from quarterdeck.drivers.guard_child import CannotSpawn, GuardChild, say_cannot_spawn, spawn_child
+    from quarterdeck.drivers.guard_child import CannotSpawn, Ends, GuardChild, say_cannot_spawn, spawn_child
     from quarterdeck.drivers.guard_limits import CgroupRoom, speaks_of_memory, system_oom_kills
     from quarterdeck.drivers.guard_link import Link
     from quarterdeck.drivers.guard_outlet import Outlets, has_more
@@ -75,6 +75,7 @@ class Guard:
 
     def __init__(self, sock: socket.socket, *, cgroups: bool = True) -> None:
         self._children: dict[str, GuardChild] = {}
+        self._ends = Ends()
         self._serial = 0
         self._is_over = False
         self._has_strays = False
@@ -146,7 +147,8 @@ class Guard:
     def _hello(self) -> Hello:
         room = None if self._room is None else self._room.folder
         living = tuple(child.described() for child in self._children.values() if child.is_held)
-        return Hello(VERSION, os.getpid(), self._start, descendants.boot_of(), self._mark, room, living)
+        boot = descendants.boot_of()
+        return Hello(VERSION, os.getpid(), self._start, boot, self._mark, room, living, self._ends.all())
 
     def _take(self, request: Request) -> None:
         self._requests[type(request)](request)
@@ -172,6 +174,7 @@ class Guard:
         child.oom_kills_before = system_oom_kills()
         child.outlets = outlets
         self._children[child.name] = child
+        self._ends.forget(child.name)
         assert child.gate is not None
         self._selector.register(child.gate, selectors.EVENT_READ, partial(self._hear, child))
         self._listen_to(child)
@@ -394,7 +397,9 @@ class Guard:
         why = child.why or why
         child.say_end(why)
         if child.is_held:
-            self._link.report(Exited(child.name, child.pid, child.code, oom, why, tail, child.leak_report()))
+            exited = Exited(child.name, child.pid, child.code, oom, why, tail, child.leak_report())
+            self._link.report(exited)
+            self._ends.take(child, exited)
         else:
             self._link.report(SpawnFailed(child.name, child.why or f"it ended before it began ({child.code})"))
 

@@ -20,12 +20,16 @@ if sys.platform != "win32":
     from quarterdeck.drivers.descendants import NAME, TREE, Family, die_with_parent, start_of
     from quarterdeck.drivers.guard_limits import Cgroup, limit_data, limit_open_files, raise_oom_score
     from quarterdeck.drivers.guard_outlet import Outlet
-    from quarterdeck.drivers.guard_wire import Living, Spawn, few
+    from quarterdeck.drivers.guard_wire import Ended, Exited, Living, Spawn, few
 
 assert sys.platform != "win32", "fork"
 
 _NOT_RUN: Final = 126
 _NOT_FOUND: Final = 127
+ENDED_MAX: Final = 256
+"""So many children that ended by themselves are remembered."""
+_ENDED_OUTPUT: Final = 4096
+"""So many characters of its last lines are kept once it has ended."""
 _HELD: Final = b"\0"
 _GO: Final = b"\1"
 _PATH: Final = "/usr/local/bin:/usr/bin:/bin"
@@ -111,6 +115,36 @@ class GuardChild:
     def described(self) -> Living:
         """Return what the next launcher is to know of it."""
         return Living(self.name, self.pid, self.start, self._revision, self._attempt, self.is_released, self.is_ready)
+
+    def ended(self, exited: Exited) -> Ended | None:
+        """Return what the next launcher is to know of its end; None where it was asked to end, or is a mere probe."""
+        if self.is_asked_to_end or self.is_killed or not self.is_released or not self._revision:
+            return None
+        name, pid, code, oom, why, output, escaped = exited
+        return Ended(name, pid, code, self._revision, oom, why, output[-_ENDED_OUTPUT:], escaped)
+
+
+class Ends:
+    """Who ended by itself, and was not made anew since: the newest `ENDED_MAX` of them, for the next launcher."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, Ended] = {}
+
+    def all(self) -> tuple[Ended, ...]:
+        """Return them, the oldest first."""
+        return tuple(self._by_name.values())
+
+    def take(self, child: GuardChild, exited: Exited) -> None:
+        """Keep how a child ended, if it did so by itself."""
+        ended = child.ended(exited)
+        if ended is not None:
+            self._by_name[child.name] = ended
+            while len(self._by_name) > ENDED_MAX:
+                del self._by_name[next(iter(self._by_name))]
+
+    def forget(self, name: str) -> None:
+        """Its process is made anew."""
+        self._by_name.pop(name, None)
 
 
 def say_cannot_spawn(spawn: Spawn, why: str) -> None:

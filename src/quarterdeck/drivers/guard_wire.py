@@ -131,11 +131,27 @@ class Living(NamedTuple):
     ready: bool
 
 
+class Ended(NamedTuple):
+    """A child that ended by itself, and was not spawned again since: what `Exited` said of it, under which `revision`.
+
+    Of its last lines there are fewer: all that ended is told in one line.
+    """
+
+    name: str
+    pid: int
+    code: int
+    revision: str
+    oom: bool = False
+    why: str | None = None
+    output: str = ""
+    escaped: tuple[str, ...] = ()
+
+
 class Hello(NamedTuple):
     """The guard is there. `mark` is in the environment of all that descends from it; `boot` names the system's run.
 
-    `cgroup` is the folder of its cgroup where it has one. `children` live. What ended while there was no launcher
-    follows as `Exited`.
+    `cgroup` is the folder of its cgroup where it has one. `children` live, those in `ended` do not any more: whether an
+    earlier launcher heard of it or none. What ended while there was none also follows as `Exited`.
     """
 
     version: int
@@ -145,6 +161,7 @@ class Hello(NamedTuple):
     mark: str
     cgroup: str | None = None
     children: tuple[Living, ...] = ()
+    ended: tuple[Ended, ...] = ()
 
 
 class Spawned(NamedTuple):
@@ -212,6 +229,7 @@ def encode(value: Request | Report) -> bytes:
     members: dict[str, Any] = {"kind": type(value).__name__, **value._asdict()}
     if isinstance(value, Hello):
         members["children"] = [child._asdict() for child in value.children]
+        members["ended"] = [child._asdict() for child in value.ended]
     return json.dumps(members, separators=(",", ":")).encode() + b"\n"
 
 
@@ -279,6 +297,7 @@ def _made(kind: Any, members: Any) -> Any:
     try:
         if kind is Hello:
             fields["children"] = tuple(_made(Living, child) for child in fields.get("children", ()))
+            fields["ended"] = tuple(_made(Ended, child) for child in fields.get("ended", ()))
         return kind(**fields)
     except TypeError as error:
         raise ValueError(f"{kind.__name__}: {error}") from None

@@ -74,17 +74,18 @@ class Supervisor:
         self._codes: dict[str, int] = {}
 
     def begin(self, loop: asyncio.AbstractEventLoop, observe: Callable[[Observation], None]) -> None:
-        """Feed the engine its first inputs: what is configured, and which of it is alive already."""
+        """Feed the engine its first inputs: what is configured, what of it has ended, and what is alive already."""
         self._observe = observe
         self._driver = Children(loop, self, self._folder, open_files=self._open_files, outlets=self._outlets)
         self._configure(self._deck)
-        adopted = self._driver.take_over()
+        adopted, ended = self._driver.take_over()
         if adopted:
             names = ", ".join(child.name for child in adopted)
             log.warning("took over the children of an earlier launcher: %s", names)
         else:
             self._driver.start()
-        observe(ChildrenConfigured(plans_of(self._deck.processes, self._deck.exit_from)))
+        plans = plans_of(self._deck.processes, self._deck.exit_from)
+        observe(ChildrenConfigured(plans, tuple(child.name for child in adopted), tuple(ended)))
         for child in adopted:
             observe(child)
 
