@@ -89,6 +89,12 @@ def test_roles_cannot_be_proven_by_pids_that_nobody_checks() -> None:
     assert Config.from_settings(["roles=proven"]).roles == "proven"
 
 
+def test_who_is_to_correct_must_be_there() -> None:
+    with pytest.raises(ConfigError, match=r"correct=true needs a witness, who moves the windows \(witness=x11\)"):
+        Config.from_settings(["correct=true"])
+    assert Config.from_settings(["correct=true", "witness=x11"]).correct
+
+
 def test_a_hang_can_only_be_acted_on_where_both_signals_can_be_had() -> None:
     with pytest.raises(ConfigError, match="needs a witness"):
         Config.from_settings(["on_hang=restart"])

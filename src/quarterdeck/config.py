@@ -144,6 +144,11 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
             raise ConfigError("roles=proven needs pid_check=on: a role is proven by the pid that the kernel tells")
         if self.on_hang == "restart" and not self.probe_ui_thread:
             raise ConfigError("on_hang=restart needs probe_ui_thread=true: a host that nobody asks is never found hung")
+        if self.correct and self.witness == "none":
+            raise ConfigError(
+                "correct=true needs a witness, who moves the windows (witness=x11); without one the host is told "
+                "corrective_window_move and does it itself"
+            )
         if self.on_hang == "restart" and self.witness == "none":
             raise ConfigError("on_hang=restart needs a witness: only the window system can confirm that a host hangs")
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import pytest
 
 from quarterdeck.drivers import x11_display
-from quarterdeck.drivers.witness import Report
+from quarterdeck.drivers.witness import Report, unseen_by
 from quarterdeck.drivers.x11 import x11_witness
 from quarterdeck.errors import Unsupported
 from quarterdeck.schema.commands import (
@@ -100,6 +100,7 @@ def test_a_server_that_dies_and_comes_back(any_server: XServer) -> None:
         any_server.kill()
         await scene.until_true(lambda: len(scene.trouble) == 1)
         assert "went away" in scene.trouble[0]
+        assert scene.witness.blind_s > 0
         assert [report for window in windows for report in scene.of(window)] == [], "a dead display is no evidence"
         any_server.start()
         new = scene.host()
@@ -107,6 +108,7 @@ def test_a_server_that_dies_and_comes_back(any_server: XServer) -> None:
         await scene.until(*(ReportHwndDestroyed(hwnd=window) for window in windows))
         await scene.until(shown(opened, "new")[0])
         assert "is there again" in scene.trouble[1]
+        assert scene.witness.blind_s == 0
         if opened in windows:  # the new server gives out the same ids
             assert scene.kinds(opened)[:2] == ["ReportHwndDestroyed", "ReportHwndOpened"]
         assert not any(isinstance(report, ReportMonitorTopologyChanged) for report in scene.told)
@@ -313,6 +315,16 @@ def test_it_can_begin_again(any_server: XServer) -> None:
 def test_without_a_display_it_says_what_to_do(environ: dict[str, str], said: str) -> None:
     with pytest.raises(Unsupported, match=said):
         x11_witness(None, on_trouble=print, environ=environ)
+
+
+def test_in_a_wayland_session_it_says_once_what_it_does_not_see() -> None:
+    said: list[str] = []
+    witness = x11_witness(None, on_trouble=said.append, environ={"DISPLAY": ":0", "WAYLAND_DISPLAY": "wayland-0"})
+    (line,) = said
+    assert "only windows on X display :0 (XWayland) are seen, native Wayland windows are not" in line
+    assert unseen_by(witness) == ["native Wayland windows"]
+    assert unseen_by(x11_witness(None, on_trouble=said.append, environ={"DISPLAY": ":0"})) == []
+    assert said == [line]
 
 
 def test_without_the_library_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,6 +30,8 @@ class Seer:
 
     name = "seer"
     cannot_observe: frozenset[str] = frozenset()
+    unseen: tuple[str, ...] = ()
+    blind_s = 0.0
 
     def __init__(self, found: Found) -> None:
         self.found = found

@@ -53,8 +53,8 @@ def test_as_text_it_has_its_sections(launcher: Launcher) -> None:
     lines = launcher.run("diag").stdout.splitlines()
     sections = [line.removeprefix("== ") for line in lines if line.startswith("== ")]
     wanted = (
-        "versions", "launcher", "settings", "differences", "left behind", "processes", "configuration", "files in",
-        "runs", "snapshot", "last",
+        "versions", "launcher", "settings", "witness", "differences", "left behind", "processes", "configuration",
+        "files in", "runs", "snapshot", "last",
     )  # fmt: skip
     assert all(section.startswith(word) for section, word in zip(sections, wanted, strict=True))
     assert "none" in lines

@@ -72,6 +72,8 @@ class Win32Witness:
 
     name = "win32"
     cannot_observe: frozenset[str] = frozenset({"monitors"})
+    unseen: tuple[str, ...] = ("labels",)
+    blind_s: float = 0.0
 
     def __init__(self, desktop: Desktop) -> None:
         self._desktop = desktop

@@ -55,6 +55,14 @@ class Witness(Protocol):
     cannot_observe: frozenset[str]
     """Of `visible`, `iconic`, `foreground`, `position`, `monitors`: from what it cannot see no drift is concluded."""
 
+    unseen: tuple[str, ...]
+    """What else it does not see, in a few words each: for people, the reducer concludes nothing from it."""
+
+    @property
+    def blind_s(self) -> float:
+        """How long it has not seen its window system, in seconds; 0 while it does."""
+        ...
+
     def start(self, loop: AbstractEventLoop, observe: Observe, belongs: Belongs) -> None:
         """Begin to watch; returns at once. The monitors, and the windows there are, are told as they are found."""
         ...
@@ -79,3 +87,8 @@ class Witness(Protocol):
     def stop(self) -> None:
         """End the watching; nothing is told any more. Again: nothing happens."""
         ...
+
+
+def unseen_by(witness: Witness) -> list[str]:
+    """All that a witness does not see, in a few words each, sorted."""
+    return sorted({*witness.cannot_observe, *witness.unseen})

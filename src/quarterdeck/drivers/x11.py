@@ -1,7 +1,9 @@
 """X11: a witness of the real windows of an X server, which other processes' windows may be watched on.
 
 Rules:
-- It finds the host's windows by their process: `_NET_WM_PID`, and what the server knows of their connection.
+- It finds the host's windows by their process: `_NET_WM_PID`, or what the server knows of their connection
+  (X-Resource); one that is the host's is enough. In a sandbox (Flatpak) the property is a number of the sandbox's own,
+  and by a proxy (ssh, a nested server) the connection is another process's.
 - A window is labelled by its property `_QUARTERDECK_LABEL` (UTF8_STRING), else by `WM_WINDOW_ROLE`, else not at all.
 - Its rectangle is the client's own, without the window manager's frame.
 - In the foreground is what the window manager calls active; where none runs, what has the keyboard.
@@ -44,10 +46,17 @@ def x11_witness(
     if not name:
         raise Unsupported(_NO_DISPLAY + (_WAYLAND if environ.get("WAYLAND_DISPLAY") else _HEADLESS))
     library()
-    return X11Witness(name, on_trouble)
+    if not environ.get("WAYLAND_DISPLAY"):
+        return X11Witness(name, on_trouble)
+    on_trouble(f"this is a Wayland session: of it only windows on X display {name} (XWayland) are seen, {_NATIVE}")
+    return X11Witness(name, on_trouble, unseen=("native Wayland windows",))
 
 
 _NO_DISPLAY: Final = "cannot watch windows by X11: DISPLAY is not set"
+_NATIVE: Final = (
+    "native Wayland windows are not; have the host use X11 (GDK_BACKEND=x11, QT_QPA_PLATFORM=xcb), or report its "
+    "windows itself (report_hwnd_…)"
+)
 _HEADLESS: Final = "; start the launcher inside the desktop session, or name the display"
 _WAYLAND: Final = (
     ", and Wayland (WAYLAND_DISPLAY) lets no process see the windows of another; run the host on XWayland and set"
@@ -61,10 +70,18 @@ class X11Witness:
     name = "x11"
     cannot_observe: frozenset[str] = frozenset()
 
-    def __init__(self, display_name: str, on_trouble: Callable[[str], None]) -> None:
+    def __init__(self, display_name: str, on_trouble: Callable[[str], None], *, unseen: tuple[str, ...] = ()) -> None:
         self._display_name = display_name
         self._on_trouble = on_trouble
         self._link: _Link | None = None
+        self.unseen = unseen
+
+    @property
+    def blind_s(self) -> float:
+        """How long the X server has not been seen (see Witness); before it is reached for the first time, since the
+        start.
+        """
+        return self._link.blind_s if self._link is not None else 0.0
 
     def start(self, loop: AbstractEventLoop, observe: Observe, belongs: Belongs) -> None:
         """Begin to watch (see Witness)."""
@@ -116,6 +133,11 @@ class _Link:
         self._ended = self._turning = self._in_trouble = False
         self._pause_s = RETRY_S[0]
         self._retry: TimerHandle | None = None
+        self._lost_at = loop.time()
+
+    @property
+    def blind_s(self) -> float:
+        return 0.0 if self._display is not None else self._loop.time() - self._lost_at
 
     def _tell(self, report: Report) -> None:
         if not self._ended:  # an observer may stop us in the middle of several reports
@@ -201,6 +223,7 @@ class _Link:
         self._watch.detach()
         display, self._display = self._display, None
         if display is not None:
+            self._lost_at = self._loop.time()
             self._loop.remove_reader(display.descriptor)
             display.close()
 

@@ -23,7 +23,7 @@ from quarterdeck.core.saga_kinds import NO_SAGAS
 from quarterdeck.core.state import State
 from quarterdeck.drivers import orphans
 from quarterdeck.drivers.clock import SystemClock
-from quarterdeck.drivers.witness import Witness
+from quarterdeck.drivers.witness import Witness, unseen_by
 from quarterdeck.errors import ConfigError
 from quarterdeck.server import logs, signals
 from quarterdeck.server.acceptor import Acceptor
@@ -236,6 +236,10 @@ class Daemon:
         if scrapes is not None:
             await scrapes.start(engine)
         if witness is not None:
+            if unseen := unseen_by(witness):
+                log.info(
+                    "the %s witness does not see %s: from that nothing is concluded", witness.name, ", ".join(unseen)
+                )
             engine.watch_with(witness)
         self._announce(Listening(__version__, os.getpid(), self._listener.address, self._identity.run_id))
         gc.freeze()  # what is there now stays: no collection is to walk through it

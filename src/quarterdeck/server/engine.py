@@ -112,7 +112,7 @@ class Engine:
         self._supervision = supervision
         self.faults = Faults()
         self.alarm = Alarm(loop, clock, lambda: self.observe(Tick(), "clock"))
-        self._witness: Witness | None = None
+        self.witness: Witness | None = None
         self._pulse = Pulse(lambda report: self.observe(report, "witness"))
         self._host_pid: int | None = None  # as the witness was told
         self.peers: dict[Peer, None] = {}
@@ -214,7 +214,7 @@ class Engine:
 
     def watch_with(self, witness: Witness) -> None:
         """Let a witness watch the host's windows from now on."""
-        self._witness = witness
+        self.witness = witness
         witness.start(self._loop, lambda report: self.observe(report, "witness"), self._is_hosts)
 
     def tell_also(self, told: Callable[[Sequence[str]], None]) -> None:
@@ -297,9 +297,9 @@ class Engine:
             except Exception as error:
                 self.faults.note(f"the effect {type(effect).__name__}", error)
         self.alarm.set(self.state.deadlines.nearest())
-        if self._witness is not None and self._host_pid != self.state.host_pid:
+        if self.witness is not None and self._host_pid != self.state.host_pid:
             self._host_pid = self.state.host_pid
-            self._witness.host_changed()
+            self.witness.host_changed()
 
     def _give_up(self, peer: Peer, doing: str, error: Exception) -> None:
         """Nothing is certain of this connection any more: it is closed, and its registration ends as disconnected."""
@@ -476,12 +476,12 @@ class Engine:
         elif isinstance(effect, DirectHost):
             self._direct_host(effect)
         elif isinstance(effect, CheckHost):
-            self._pulse.take(effect.pid, self._witness)
+            self._pulse.take(effect.pid, self.witness)
         elif isinstance(effect, FinishShutdown):
             self.observe(ShutdownFinished())
         elif isinstance(effect, MoveWindow):
-            if self._witness is not None and self.config.correct:
-                self._witness.move(effect.hwnd, effect.target)
+            if self.witness is not None and self.config.correct:
+                self.witness.move(effect.hwnd, effect.target)
         elif isinstance(effect, Stop):
             self.registrations.end_all()
             for peer in list(self.peers):

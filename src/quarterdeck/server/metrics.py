@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from msgspec import Struct
 
+from quarterdeck.drivers.witness import unseen_by
 from quarterdeck.schema import commands as c
 from quarterdeck.schema.types import ConnectionRow, SampleRow, Slow
 from quarterdeck.server.footprint import Footprint
@@ -22,6 +23,7 @@ from quarterdeck.wire.codec import Malformed
 if TYPE_CHECKING:
     from quarterdeck.core.state import State
     from quarterdeck.drivers.clock import Clock
+    from quarterdeck.drivers.witness import Witness
     from quarterdeck.log.history import History
     from quarterdeck.server.engine import Engine
     from quarterdeck.server.peer import Peer
@@ -52,6 +54,7 @@ class Moment:
         self.peers: list[Peer] = list(engine.peers)
         self.lags: list[int] = [lag for peer in self.peers if (lag := peer.lag(engine.history.newest))]
         self.process: Footprint = engine.footprint()
+        self.witness: Witness | None = engine.witness
 
     @property
     def outcomes(self) -> dict[tuple[str, str], int]:
@@ -292,6 +295,20 @@ _STATE: Final = (
         "open windows; `orphaned`: of a host that vanished",
         lambda m: {"owned": m.state.owned_windows, "orphaned": m.state.orphans},
         ("state",),
+    ),
+    Metric(
+        "quarterdeck_witness_blind_seconds",
+        "gauge",
+        "how long the witness has not seen its window system; 0: it sees it",
+        lambda m: {m.witness.name: m.witness.blind_s} if m.witness is not None else None,
+        ("witness",),
+    ),
+    Metric(
+        "quarterdeck_witness_unseen",
+        "gauge",
+        "1 for each thing that the witness cannot see, so that nothing is concluded from it",
+        lambda m: {(m.witness.name, what): 1 for what in unseen_by(m.witness)} if m.witness is not None else None,
+        ("witness", "what"),
     ),
     Metric("quarterdeck_pool_windows", "gauge", "windows in the pool", lambda m: len(m.state.pool)),
     Metric(

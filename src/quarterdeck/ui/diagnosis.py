@@ -21,6 +21,7 @@ from quarterdeck.ui.history import events_held
 from quarterdeck.ui.process_facts import Fact, facts_left, facts_of
 from quarterdeck.ui.remains import Remains, last_state
 from quarterdeck.ui.screen import Screen
+from quarterdeck.ui.sight import Sight, sight_of
 from quarterdeck.ui.text import cut
 from quarterdeck.version import __version__
 
@@ -41,6 +42,7 @@ class Diagnosis(msgspec.Struct, frozen=True):
     answers: bool
     launcher: dict[str, Any]
     settings: dict[str, Any] | None
+    witness: Sight | None
     differences: list[str]
     left_behind: list[str]
     processes: list[Fact]
@@ -60,12 +62,14 @@ def diagnose(client: BlockingClient, holder: Holder | None, kept: Remains) -> Di
         "run_id": client.run_id,
     }
     its_own = holder is not None and (holder.pid, holder.version) == (client.launcher_pid, client.launcher_version)
-    facts = facts_of(snapshot, client.get_metrics(), client.launcher_pid)
+    metrics = client.get_metrics()
+    facts = facts_of(snapshot, metrics, client.launcher_pid)
     return Diagnosis(
         versions=_versions(),
         answers=True,
         launcher=launcher,
         settings=dict(holder.settings) if its_own and holder is not None and holder.settings is not None else None,
+        witness=sight_of(metrics),
         differences=[
             *(f"pid {fact.pid} ({fact.what}): {fact.difference}" for fact in facts if fact.difference is not None),
             *(f"pid {row.pid}: the host does not answer probes" for row in snapshot.processes if row.unresponsive),
@@ -89,6 +93,7 @@ def diagnose_remains(endpoint: str, holder: Holder | None, kept: Remains) -> Dia
         answers=False,
         launcher=launcher,
         settings=dict(holder.settings) if holder is not None and holder.settings is not None else None,
+        witness=None,
         differences=[],
         left_behind=_all_left_behind(last.events),
         processes=facts_left(last.snapshot, holder.pid if holder is not None else None),
@@ -105,6 +110,7 @@ def show(screen: Screen, diagnosis: Diagnosis) -> None:
     _section(screen, which, [f"{name}: {value}" for name, value in diagnosis.launcher.items()])
     _section(screen, "settings", list(_setting_lines(diagnosis.settings)))
     if diagnosis.answers:
+        _section(screen, "witness of the real windows", list(_witness_lines(diagnosis.witness)))
         _section(screen, "differences between belief and system", diagnosis.differences or ["none"])
     _section(screen, "left behind by children, and killed, in the last events", diagnosis.left_behind or ["none"])
     heading = "processes" if diagnosis.answers else "what has the pids now that it knew last"
@@ -127,6 +133,13 @@ def _setting_lines(settings: dict[str, Any] | None) -> Iterator[str]:
         default = defaults.get(key)
         is_default = default is None or default == str(value)
         yield f"{key} = {value}" if is_default else f"{key} = {value} (default: {default})"
+
+
+def _witness_lines(sight: Sight | None) -> Iterator[str]:
+    if sight is None:
+        yield "none: what is known of them is what the host reports"
+    else:
+        yield from sight.lines() or [f"{sight.witness}, which sees them"]
 
 
 def _show_processes(screen: Screen, heading: str, facts: list[Fact]) -> None:

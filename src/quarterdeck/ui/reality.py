@@ -20,6 +20,7 @@ from quarterdeck.ui.tables import handle_text, rect_text
 
 if TYPE_CHECKING:
     from quarterdeck.client import BlockingClient
+    from quarterdeck.ui.sight import Sight
 
 HEADINGS = ("LABEL", "INSTANCE", "HANDLE", "RECT", "SEEN", "DRIFT")
 EVENTS_MAX: Final = 200_000
@@ -92,8 +93,10 @@ def show_windows(screen: Screen, snapshot: Snapshot, drifts: Drifts) -> None:
         screen.line(UNKNOWN, "bright_black")
 
 
-def window_values(snapshot: Snapshot, drifts: Drifts) -> list[dict[str, Any]]:
-    """The same as plain members: a snapshot's window, its `instance`, its `drift`, and whether that is all of it."""
+def window_values(snapshot: Snapshot, drifts: Drifts, sight: Sight | None) -> list[dict[str, Any]]:
+    """The same as plain members: a snapshot's window, its `instance`, its `drift`, whether that is all of it, and for
+    how long the witness has seen nothing (none: there is none).
+    """
     numbers = dict(snapshot.instance_registry)
     return [
         {
@@ -101,6 +104,7 @@ def window_values(snapshot: Snapshot, drifts: Drifts) -> list[dict[str, Any]]:
             "instance": numbers.get(row.label),
             "drift": drifts.of(row.label).kinds,
             "drift_complete": drifts.of(row.label).complete,
+            "witness_blind_s": None if sight is None else sight.blind_s,
         }
         for row in snapshot.windows
     ]

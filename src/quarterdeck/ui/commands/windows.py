@@ -22,17 +22,20 @@ def command(address: Address, as_json: bool, draws: bool) -> None:
     """List the windows: label, instance number, handle, rectangle, what is seen of it, and the drift told of it."""
     from quarterdeck.client import connect_blocking
     from quarterdeck.ui.reality import drifts_of, show_windows, window_values
+    from quarterdeck.ui.sight import sight_of
 
     screen = standard_output()
     with connect_blocking(kind="tool", name="windows", events=(), **address.terms()) as client:
         snapshot = client.get_snapshot()
+        sight = sight_of(client.get_metrics())
         drifts = drifts_of(client, snapshot)
     if as_json:
         import msgspec
 
-        for value in window_values(snapshot, drifts):
+        for value in window_values(snapshot, drifts, sight):
             screen.raw(msgspec.json.encode(value))
-    elif draws:
+        return
+    if draws:
         import shutil
 
         from quarterdeck.ui.drawing import draw
@@ -42,3 +45,5 @@ def command(address: Address, as_json: bool, draws: bool) -> None:
             screen.line(line)
     else:
         show_windows(screen, snapshot, drifts)
+    for line in sight.lines() if sight is not None else ():
+        screen.line(line, "yellow")
