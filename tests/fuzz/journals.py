@@ -20,15 +20,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, Final, NamedTuple
-from zlib import crc32
 
 from msgspec import Raw
 
 from quarterdeck.core.state import Rules
 from quarterdeck.core.step import HostChecked
 from quarterdeck.errors import JournalDamaged, JournalError
+from quarterdeck.log import chain as chains
 from quarterdeck.log.journal import Journal, Kept, Retention
-from quarterdeck.log.reader import JournalReader, chained
+from quarterdeck.log.reader import JournalReader
 from quarterdeck.schema import commands as c
 from quarterdeck.server import causes, crashes, history, portable, replay, saga_log, selection
 from quarterdeck.server.epilogue import close_last_run
@@ -179,19 +179,38 @@ def _value(text: bytes, before: Any) -> Any:
 
 
 def _seal(connection: sqlite3.Connection) -> None:
-    """Let every checksum be right that a row of proper types has."""
-    chains = {first: crc32(head) for first, head in connection.execute("SELECT first_step, head FROM runs")
-              if isinstance(head, bytes)}  # fmt: skip
-    chain = 0
-    for row in connection.execute("SELECT step, version, at_ms, input, events FROM steps ORDER BY step").fetchall():
-        chain = chains.get(row[0], chain)
-        if tuple(map(type, row)) == (int, int, int, bytes, bytes):
-            chain = chained(chain, *row)
-            connection.execute("UPDATE steps SET chain = ? WHERE step = ?", (chain, row[0]))
+    """Let every checksum be right that rows of proper types have."""
+    begun = {row[1]: row for row in _proper(connection, "run_id, first_step, began_ms, head, format", "runs", "siibi")}
+    holes = {
+        row[:2]: row[2:]
+        for row in _proper(connection, "run, step, first_version, last_version, inputs, at_ms, why", "holes", "iiiiiis")
+    }
+    settings = {row[:2]: row[2:] for row in _proper(connection, "run, step, at_ms, by_ms", "settings", "iiii")}
+    chain, format = 0, chains.FORMAT
+    for run, *row in _proper(connection, "run, step, version, at_ms, input, events", "steps", "iiiibb"):
+        if row[0] in begun:
+            *_, format = begun[row[0]]
+            chain = chains.begun(format, *begun[row[0]][:4])
+        between = (run, row[0] - 1)
+        if between in holes:
+            chain = chains.past_hole(format, chain, *holes[between])
+        if between in settings:
+            chain = chains.past_setting(format, chain, *settings[between])
+        chain = chains.chained(format, chain, *row)
+        connection.execute("UPDATE steps SET chain = ? WHERE step = ?", (chain, row[0]))
     for rowid, kept in connection.execute("SELECT rowid, state FROM checkpoints").fetchall():
         if isinstance(kept, bytes):
             digest = hashlib.sha256(kept).hexdigest()
             connection.execute("UPDATE checkpoints SET hash = ? WHERE rowid = ?", (digest, rowid))
+
+
+def _proper(connection: sqlite3.Connection, columns: str, table: str, types: str) -> list[Any]:
+    """The rows that hold what the table says, in order."""
+    wanted = tuple({"i": int, "s": str, "b": bytes}[each] for each in types)
+    rows = connection.execute(
+        f"SELECT {columns} FROM {table} ORDER BY {'first_step' if table == 'runs' else 'step'}"
+    ).fetchall()
+    return [row for row in rows if tuple(map(type, row)) == wanted]
 
 
 def with_bytes_changed(lines: bytes) -> Files:

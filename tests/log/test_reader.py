@@ -14,7 +14,7 @@ from quarterdeck.errors import JournalDamaged, JournalUnavailable
 from quarterdeck.log import reader as readers
 from quarterdeck.log.journal import Lost, Retention
 from quarterdeck.log.reader import JournalReader, Run
-from tests.log.kept import begun, change, copied, fill, flip, keep, line, rows, step, wal_of
+from tests.log.kept import DAY_MS, begun, change, copied, fill, flip, keep, line, rows, step, wal_of
 
 
 @pytest.fixture
@@ -224,6 +224,10 @@ def test_a_reader_changes_nothing(path: Path) -> None:
         "version = -1",
         "version = 9007199254740992",
         "at_ms = at_ms - 1",
+        "at_ms = at_ms + 4294967296",
+        "version = version + 1, at_ms = at_ms - 1",
+        "input = substr(input, 1, 5), events = CAST(substr(input, 6) || events AS BLOB)",
+        "run = run + 1",
         "at_ms = x'00'",
         "at_ms = 253402300800000",
         "chain = chain + 1",
@@ -278,12 +282,46 @@ def test_steps_that_changed_places_are_told(path: Path) -> None:
     reader.close()
 
 
-def test_another_head_is_told_with_the_first_step(path: Path) -> None:
+@pytest.mark.parametrize("set_", ["head = x'7b7d'", "run_id = 'run-2'", "began_ms = began_ms + 1", "format = 1"])
+def test_another_beginning_is_told_with_the_first_step(path: Path, set_: str) -> None:
     filled(path, 10).close()
-    change(path, "UPDATE runs SET head = x'7b7d'")
+    change(path, f"UPDATE runs SET {set_}")
     reader = JournalReader(path)
-    with pytest.raises(JournalDamaged, match="step 1 of run run-1 is not what was written"):
+    with pytest.raises(JournalDamaged, match=r"step 1 of run run-. is not what was written"):
         versions(reader, reader.runs()[0])
+    reader.close()
+
+
+@pytest.mark.parametrize("statement", [
+    "DELETE FROM holes", "DELETE FROM settings", "UPDATE holes SET last_version = last_version - 1",
+    "UPDATE holes SET why = 'y'", "UPDATE settings SET by_ms = 0", "UPDATE settings SET step = step - 1",
+    "INSERT INTO holes VALUES (7, 1, 8, 8, 1, 0, 'x')", "INSERT INTO settings VALUES (7, 1, 0, 9)",
+])  # fmt: skip
+def test_what_stands_between_steps_is_held_to_be_as_it_was(path: Path, statement: str) -> None:
+    journal = begun(path)
+    fill(journal, 10)
+    journal.mark_hole(Lost(12, 2, 0, "x"), 12, *state())
+    journal.mark_hole(Lost(13, 1, 5, "more"), 13, *state())
+    fill(journal, 20)
+    journal.append([step(21, at_ms=DAY_MS, ran_ms=21), step(22, at_ms=DAY_MS + 1, ran_ms=22)])
+    journal.close()
+    reader = JournalReader(path)
+    assert versions(reader, reader.runs()[0]) == [*range(1, 11), *range(14, 23)]
+    change(path, statement)
+    with pytest.raises(JournalDamaged, match=r"is not what was written|the hole after step 10 is missing"):
+        versions(reader, reader.runs()[0])
+    reader.close()
+
+
+def test_a_hole_at_the_end_is_missed_by_its_state(path: Path) -> None:
+    journal = begun(path)
+    fill(journal, 10)
+    journal.mark_hole(Lost(12, 2, 0, "x"), 12, *state())
+    journal.close()
+    change(path, "DELETE FROM holes")
+    reader = JournalReader(path)
+    with pytest.raises(JournalDamaged, match="the hole after step 10 is missing"):
+        reader.holes(reader.runs()[0])
     reader.close()
 
 

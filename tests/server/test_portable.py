@@ -150,7 +150,7 @@ WRONG: list[tuple[Callable[[bytes], bytes], str]] = [
     (lambda text: b"".join(lines_of(text)[1:]), "line 1: an exported journal begins with another line"),
     (lambda text: b'{"cmd":"ping"}\n' + text, "line 1: it is no line of an exported journal: .*`row`"),
     (lambda text: b"SQLite format 3\x00\n", "line 1: it is no line of an exported journal"),
-    (lambda text: _flip(text, b'"format":1', b'"format":2'), "line 1: a newer version wrote it: its format is 2"),
+    (lambda text: _flip(text, b'"format":2', b'"format":3'), "line 1: a newer version wrote it: its format is 3"),
     (lambda text: _flip(text, b'"label":"a"', b'"label":"b"'), "line 4: step 2 is not what was written"),
     (lambda text: _flip(text, b'"x":1.50', b'"x":1.51'), "line 10: step 5 is not what"),
     (lambda text: _flip(text, b'"windows_max":4096', b'"windows_max":4097'), "line 3: step 1 is not what was written"),

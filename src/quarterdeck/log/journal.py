@@ -17,12 +17,14 @@ from typing import Final, Literal, NamedTuple
 from zlib import crc32
 
 from quarterdeck.errors import JournalDamaged, JournalError, JournalUnavailable
+from quarterdeck.log import chain as chains
 from quarterdeck.log import lost_end, mark, private, tables
 from quarterdeck.log.ages import Ages
+from quarterdeck.log.chain import pack_step
 from quarterdeck.log.lost_end import LostEnd
 from quarterdeck.log.mark import Mark
 from quarterdeck.log.pace import Pace
-from quarterdeck.log.reader import BUSY_MS, JournalReader, Run, Setting, chained, ours, told
+from quarterdeck.log.reader import BUSY_MS, JournalReader, Run, Setting, ours, told
 from quarterdeck.log.wal import WAL_BYTES, Tail, WalMover, check_log
 
 log = logging.getLogger("quarterdeck.log")
@@ -64,13 +66,14 @@ _OLDEST: Final = (
     " FROM steps WHERE step < ? ORDER BY step LIMIT ?"
 )
 _INSERT_RUN: Final = (
-    "INSERT OR IGNORE INTO runs (run, run_id, first_step, began_ms, head, format) VALUES (?, ?, ?, ?, ?, 1)"
+    "INSERT OR IGNORE INTO runs (run, run_id, first_step, began_ms, head, format) VALUES (?, ?, ?, ?, ?, ?)"
 )
 # A hole behind which nothing was kept before the next one grows.
 _INSERT_HOLE: Final = (
     "INSERT INTO holes VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (step, run) DO UPDATE SET"
     " last_version = excluded.last_version, inputs = inputs + excluded.inputs"
 )
+_HOLE_NOW: Final = "SELECT first_version, last_version, inputs, at_ms, why FROM holes WHERE step = ? AND run = ?"
 
 
 class Kept(NamedTuple):
@@ -126,7 +129,8 @@ class Journal:
         self._head = b""
         self._began_ms = 0
         self._first_step = 1
-        self._chain = 0
+        self._chain = 0  # that the next step continues
+        self._step_chain = 0  # of the newest step: what stands behind it may still grow
         self._at_ms = 0
         self._ran_ms = 0
         self._offset_ms = 0
@@ -197,7 +201,9 @@ class Journal:
         run, hole = end.run, end.hole
         try:
             self._connection.execute("BEGIN IMMEDIATE")
-            self._connection.execute(_INSERT_RUN, (run.run, run.run_id, run.first_step, run.began_ms, run.head))
+            self._connection.execute(
+                _INSERT_RUN, (run.run, run.run_id, run.first_step, run.began_ms, run.head, run.format)
+            )
             if hole is not None:
                 self._connection.execute(_INSERT_HOLE, (hole.step, run.run, *hole[1:]))
             self._connection.execute("COMMIT")
@@ -220,15 +226,15 @@ class Journal:
         """
         with told(self.path):
             cursor = self._connection.execute(
-                "INSERT INTO runs (run_id, first_step, began_ms, head, format) VALUES (?, ?, ?, ?, 1)",
-                (run_id, self._step + 1, began_ms, head),
+                "INSERT INTO runs (run_id, first_step, began_ms, head, format) VALUES (?, ?, ?, ?, ?)",
+                (run_id, self._step + 1, began_ms, head, chains.FORMAT),
             )
         self._run = int(cursor.lastrowid or 0)
         self._run_id = run_id
         self._head = head
         self._began_ms = began_ms
         self._first_step = self._step + 1
-        self._chain = crc32(head)
+        self._chain = self._step_chain = chains.begun(chains.FORMAT, run_id, self._first_step, began_ms, head)
         self._at_ms, self._ran_ms, self._offset_ms = began_ms, ran_ms, began_ms - ran_ms
         self._ages.begin(self._run, ran_ms, self._offset_ms)
         self._pace.known(self._step, 0, ran_ms)  # as a run begins
@@ -243,7 +249,8 @@ class Journal:
         if not rows or run.last_step != self._step:
             raise JournalDamaged(f"{self.path}: the last step of run {run.run_id} is missing")
         number, at_ms = self._step + 1, max(rows[0].at_ms, step.at_ms)
-        chain = chained(rows[0].chain, number, step.version, at_ms, step.input, step.events)
+        before = self.reader.chain_after(run, rows[0])
+        chain = chains.chained(run.format, before, number, step.version, at_ms, step.input, step.events)
         self._insert([number, run.run, step.version, at_ms, chain, bytearray(step.input), bytearray(step.events)], [])
         self._step = number
 
@@ -261,15 +268,16 @@ class Journal:
             by_ms = given_ms - then_ms - offset_ms
             if not -SET_MS < by_ms < SET_MS and abs(by_ms) > SET_MS + (then_ms - ran_ms) // 1000:
                 settings.append(Setting(step, given_ms, by_ms))
+                chain = chains.past_setting(chains.FORMAT, chain, given_ms, by_ms)
                 at_ms = given_ms
             step += 1
             at_ms = max(at_ms, given_ms)
             ran_ms, offset_ms = then_ms, given_ms - then_ms
-            chain = chained(chain, step, version, at_ms, input, events)
+            chain = crc32(events, crc32(input, crc32(pack_step(chain, step, version, at_ms, len(input)))))  # `chained`
             values += (step, run, version, at_ms, chain, bytearray(input), bytearray(events))
             size += len(input) + len(events)
         self._insert(values, settings)
-        self._step, self._chain = step, chain
+        self._step, self._chain, self._step_chain = step, chain, chain
         self._at_ms, self._ran_ms, self._offset_ms = at_ms, ran_ms, offset_ms
         for setting in settings:
             self._was_set(setting)
@@ -340,12 +348,14 @@ class Journal:
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             self._connection.execute(_INSERT_HOLE, hole)
+            whole = self._connection.execute(_HOLE_NOW, (self._step, self._run)).fetchone()
             self._keep_state(lost.last_version, inputs, hash, state)
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
             self._undo()
             raise ours(self.path, error) from error
         self._has_state(len(state))
+        self._chain = chains.past_hole(chains.FORMAT, self._step_chain, *whole)
         self.newest = self.floor = lost.last_version
         self.mark.keep(self._step, self.newest, lost.at_ms)
 
@@ -379,7 +389,8 @@ class Journal:
 
     def _this_run(self) -> Run:
         oldest = max(self._first_step, self._oldest)
-        return Run(self._run, self._run_id, self._began_ms, self._head, self._first_step, oldest, self._step)
+        return Run(self._run, self._run_id, self._began_ms, self._head, self._first_step, oldest, self._step,
+                   chains.FORMAT)  # fmt: skip
 
     # --- what goes out at the other end
 
@@ -390,7 +401,7 @@ class Journal:
             self._unmoved = 0
             self._mover.move()
         self._unseen += size
-        self._pace.wrote(size)
+        self._pace.since_bytes += size
         self._commits += 1
         if self._is_over or self._commits % LOOK_EVERY == 1 or self._unseen >= LOOK_BYTES:
             self._shrink(steps, size)

@@ -21,20 +21,17 @@ class Pace:
         self.step = 0
         """The step behind which this run's newest state is."""
         self._state_bytes = 0
-        self._since_bytes = 0
+        self.since_bytes = 0
+        """What was written since, beside states."""
         self._at_ms = 0
 
     def known(self, step: int, size: int, ran_ms: int) -> None:
         """The state after a step is known, by so many bytes; `ran_ms` is by the clock that nobody sets."""
         self.step, self._state_bytes = step, size
-        self._since_bytes, self._at_ms = 0, ran_ms
-
-    def wrote(self, size: int) -> None:
-        """So many bytes of steps were kept."""
-        self._since_bytes += size
+        self.since_bytes, self._at_ms = 0, ran_ms
 
     def is_due(self, bytes_max: int, age_ms: int, step: int, ran_ms: int) -> bool:
         """Whether so much was kept since, or so long ago; by what may be held, and by the newest step."""
-        if self._since_bytes >= max(bytes_max // STATES_HELD, STATE_SHARE * self._state_bytes):
+        if self.since_bytes >= max(bytes_max // STATES_HELD, STATE_SHARE * self._state_bytes):
             return True
         return ran_ms - self._at_ms > age_ms // STATES_HELD and self.step < step

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
-from zlib import crc32
 
 from quarterdeck.errors import JournalDamaged, JournalError, JournalUnavailable
+from quarterdeck.log import chain as chains
 from quarterdeck.log import mark, tables
 from quarterdeck.log.mark import Marked, Missing
 from quarterdeck.log.wal import check_log, wal_path
@@ -32,16 +32,25 @@ AT_MS_MAX: Final = 253_402_214_399_999
 """Unix milliseconds of the last day but one that has a date, wherever on earth it is read."""
 
 # What the columns hold. SQLite takes any type from a file that was changed, so each row is looked at.
-_RUN: Final = (int, str, int, bytes, int)
+_RUN: Final = (int, str, int, bytes, int, int)
 _STEP: Final = (int, int, int, int, bytes, bytes)
 _CHECKPOINT: Final = (int, int, int, str, bytes)
 _HOLE: Final = (int, int, int, int, int, str)
 _SETTING: Final = (int, int)
 
 
+_HOLE_MISSING: Final = (
+    "SELECT c.step FROM checkpoints AS c JOIN steps AS s ON s.step = c.step AND s.run = c.run"
+    " WHERE c.step BETWEEN ? AND ? AND c.run = ? AND c.version > s.version"
+    " AND NOT EXISTS (SELECT 1 FROM holes AS h WHERE h.step = c.step AND h.run = c.run) LIMIT 1"
+)
+"""A state is of a later version than the step before it only where events between them were lost."""
+
+
 class Run(NamedTuple):
     """One life of a launcher: its steps are `first_step`…`last_step` as far as they are held, `oldest_step` the first
-    of those; none held: `last_step` below `oldest_step`. `head` is JSON, `began_ms` Unix milliseconds.
+    of those; none held: `last_step` below `oldest_step`. `head` is JSON, `began_ms` Unix milliseconds, `format` how its
+    chain is reckoned.
     """
 
     run: int
@@ -51,6 +60,7 @@ class Run(NamedTuple):
     first_step: int
     oldest_step: int
     last_step: int
+    format: int = chains.OLD
 
 
 class StepRow(NamedTuple):
@@ -112,7 +122,7 @@ class JournalReader:
         self._marked = mark.read(path) if writing is None else marked  # first: so it is never ahead of a sound journal
         self._connection = writing or _open(path, self._marked is not None)
         self._own = writing is None
-        self._knows_settings = True if writing else _schema_version(path, self._connection) > 1
+        self._is_old = _schema_version(path, self._connection) == 1
 
     def close(self) -> None:
         """Let the file go."""
@@ -131,10 +141,13 @@ class JournalReader:
         """
         with told(self.path), self._at_one_time():
             rows = self._connection.execute(
-                "SELECT run, run_id, began_ms, head, first_step FROM runs ORDER BY run"
+                f"SELECT run, run_id, began_ms, head, first_step, {chains.OLD if self._is_old else 'format'} FROM runs"
+                " ORDER BY run"
             ).fetchall()
             for row in rows:
                 self._hold_to(row, _RUN, "run", row[2])
+                if row[5] not in (chains.OLD, chains.FORMAT):
+                    raise JournalDamaged(f"{self.path}: run {row[0]} is not what was written")
             newest = self._one("SELECT max(step) FROM steps") or 0
             after = [row[4] for row in rows[1:]] + [max(newest + 1, row[4]) for row in rows[-1:]]
             runs = [self._run(row, first - 1) for row, first in zip(rows, after, strict=True)]
@@ -148,10 +161,10 @@ class JournalReader:
         run, last = (runs[-1].run + 1, runs[-1].last_step) if runs else (1, 0)
         return [Run(run, marked.run_id, marked.began_ms, marked.head, last + 1, last + 1, last)]
 
-    def _run(self, row: tuple[int, str, int, bytes, int], last: int) -> Run:
-        run, run_id, began_ms, head, first_step = row
-        oldest = self._one("SELECT min(step) FROM steps WHERE step >= ?", first_step)
-        return Run(run, run_id, began_ms, head, first_step, last + 1 if oldest is None else min(oldest, last + 1), last)
+    def _run(self, row: tuple[int, str, int, bytes, int, int], last: int) -> Run:
+        *begun, format = row
+        oldest = self._one("SELECT min(step) FROM steps WHERE step >= ?", row[4])
+        return Run._make([*begun, last + 1 if oldest is None else min(oldest, last + 1), last, format])
 
     def steps(
         self, run: Run, after: int | None = None, to: int | None = None, bytes_at_once: int = BYTES_AT_ONCE
@@ -163,35 +176,49 @@ class JournalReader:
         """
         step = max(run.oldest_step, run.first_step if after is None else after + 1)
         end = run.last_step if to is None else min(to, run.last_step)
+        holes, settings = self._between(run)  # before the chain: what is dropped meanwhile must be missing there first
         chain = self._chain_before(run, step)
         while step <= end:
-            rows = self.page(step, end, bytes_at_once)
+            rows = self.page(step, end, bytes_at_once, run.run)
             if not rows:
                 raise self._missing(step)
             for row in rows:
                 if row.step != step:
                     raise self._missing(step)
-                if chain is not None and row.chain != chained(
-                    chain, row.step, row.version, row.at_ms, row.input, row.events
+                if chain is not None and row.chain != chains.chained(
+                    run.format, past(run, chain, step - 1, holes, settings), *row[:3], row.input, row.events
                 ):
                     raise JournalDamaged(f"{self.path}: step {step} of run {run.run_id} is not what was written")
                 chain = row.chain
                 step += 1
                 yield row
 
-    def page(self, first: int, last: int, bytes_max: int = BYTES_AT_ONCE) -> list[StepRow]:
-        """The steps `first`…`last`, as many as fit: unchecked, one short read."""
+    def chain_after(self, run: Run, row: StepRow) -> int:
+        """The chain that the next step would continue, behind a run's last one."""
+        return past(run, row.chain, row.step, *self._between(run))
+
+    def _between(self, run: Run) -> tuple[dict[int, Hole], dict[int, Setting]]:
+        """What stands between the steps of a run and is in its chain, by the step before it."""
+        if run.format == chains.OLD:
+            return {}, {}
+        holes = {each.step: each for each in self._holes(run)}
+        return holes, {each.step: each for each in self.settings(run.run)}
+
+    def page(self, first: int, last: int, bytes_max: int = BYTES_AT_ONCE, run: int | None = None) -> list[StepRow]:
+        """The steps `first`…`last`, all of the run if one is given, as many as fit: unchecked, one short read."""
         with told(self.path):
             found = self._connection.execute(
-                "SELECT step, version, at_ms, chain, input, events FROM steps WHERE step BETWEEN ? AND ? ORDER BY step"
-                " LIMIT ?",
+                "SELECT step, version, at_ms, chain, input, events, run FROM steps WHERE step BETWEEN ? AND ?"
+                " ORDER BY step LIMIT ?",
                 (first, last, ROWS_AT_ONCE),
             )
             rows: list[StepRow] = []
             size = 0
             for row in found:
-                self._hold_to(row, _STEP, "step", row[2])
-                rows.append(StepRow._make(row))
+                self._hold_to(row[:6], _STEP, "step", row[2])
+                if run is not None and row[6] != run:
+                    raise JournalDamaged(f"{self.path}: step {row[0]} is not what was written: it is of another run")
+                rows.append(StepRow._make(row[:6]))
                 size += len(row[4]) + len(row[5])
                 if size > bytes_max:
                     break
@@ -229,7 +256,7 @@ class JournalReader:
 
     def settings(self, run: int) -> list[Setting]:
         """Where in a run the time of day was set, in order."""
-        if not self._knows_settings:
+        if self._is_old:
             return []
         with told(self.path):
             rows = self._connection.execute(
@@ -324,12 +351,15 @@ class JournalReader:
             ).fetchall()
         for row in rows:
             self._hold_to(row, _HOLE, "hole after step", row[4])
+        missing = self._one(_HOLE_MISSING, max(run.oldest_step, run.first_step), run.last_step, run.run)
+        if missing is not None:
+            raise JournalDamaged(f"{self.path}: the hole after step {missing} is missing")
         return [Hole._make(row) for row in rows]
 
     def _chain_before(self, run: Run, step: int) -> int | None:
         """The chain that a step continues; None where the step before it was compacted away."""
         if step == run.first_step:
-            return crc32(run.head)
+            return chains.begun(run.format, run.run_id, run.first_step, run.began_ms, run.head)
         with told(self.path):
             return self._one("SELECT chain FROM steps WHERE step = ?", step - 1)
 
@@ -390,9 +420,13 @@ def why_missing(marked: Marked, lost: Missing) -> str:
     return "; ".join(gone + failed)
 
 
-def chained(chain: int, step: int, version: int, at_ms: int, input: bytes, events: bytes) -> int:
-    """The checksum of a step behind the chain before it."""
-    return crc32(events, crc32(input, (chain + step + version + at_ms) & 0xFFFFFFFF))
+def past(run: Run, chain: int, step: int, holes: Mapping[int, Hole], settings: Mapping[int, Setting]) -> int:
+    """The chain of a step with what stands behind it."""
+    if step in holes:
+        chain = chains.past_hole(run.format, chain, *holes[step][1:])
+    if step in settings:
+        chain = chains.past_setting(run.format, chain, *settings[step][1:])
+    return chain
 
 
 @contextmanager

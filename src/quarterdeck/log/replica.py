@@ -10,11 +10,11 @@ import hashlib
 import sqlite3
 from pathlib import Path
 from typing import Final
-from zlib import crc32
 
 from quarterdeck.errors import JournalDamaged, JournalUnavailable
+from quarterdeck.log import chain as chains
 from quarterdeck.log import private, tables
-from quarterdeck.log.reader import CheckpointRow, Hole, Setting, StepRow, chained, told
+from quarterdeck.log.reader import CheckpointRow, Hole, Setting, StepRow, told
 from quarterdeck.log.wal import wal_path
 
 _SUFFIXES: Final = ("", "-journal")
@@ -29,6 +29,7 @@ class Replica:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._run = 0
+        self._format = chains.FORMAT
         self._first_step = 1
         self._position: int | None = None  # the last step, or the one before the first; None: not known yet
         self._chain: int | None = None  # after the last step; None: what it was is gone
@@ -44,7 +45,7 @@ class Replica:
             self.discard()
             raise
 
-    def run(self, run_id: str, first_step: int, began_ms: int, head: bytes) -> None:
+    def run(self, run_id: str, first_step: int, began_ms: int, head: bytes, format: int) -> None:
         """Begin a run."""
         is_next = first_step == self._last + 1 or (first_step > self._last and self._position is None)
         if first_step < 1 or (self._run and not is_next):
@@ -53,8 +54,9 @@ class Replica:
         self._first_step = first_step
         self._last = first_step - 1
         self._position = None
-        self._chain = crc32(head)
-        self._insert("runs", self._run, run_id, first_step, began_ms, head, 1)
+        self._format = format
+        self._chain = chains.begun(format, run_id, first_step, began_ms, head)
+        self._insert("runs", self._run, run_id, first_step, began_ms, head, format)
 
     def step(self, row: StepRow) -> None:
         """Add a step."""
@@ -63,7 +65,7 @@ class Replica:
         elif row.step != (self._first_step if self._position is None else self._position + 1):
             raise JournalDamaged(f"step {row.step} stands where another one belongs")
         chain = self._chain
-        if chain is not None and row.chain != chained(chain, row.step, row.version, row.at_ms, row.input, row.events):
+        if chain is not None and row.chain != chains.chained(self._format, chain, *row[:3], row.input, row.events):
             raise JournalDamaged(f"step {row.step} is not what was written")
         self._chain = row.chain
         self._position = self._last = row.step
@@ -81,11 +83,15 @@ class Replica:
         """Add a hole after the last step."""
         self._stand(hole.step, "hole")
         first, last, inputs, at_ms, why = hole[1:]
+        if self._chain is not None:
+            self._chain = chains.past_hole(self._format, self._chain, first, last, inputs, at_ms, why)
         self._insert("holes", hole.step, self._run, first, last, inputs, at_ms, why)
 
     def setting(self, setting: Setting) -> None:
         """Add a setting of the clock after the last step."""
         self._stand(setting.step, "setting of the clock")
+        if self._chain is not None:
+            self._chain = chains.past_setting(self._format, self._chain, setting.at_ms, setting.by_ms)
         self._insert("settings", setting.step, self._run, setting.at_ms, setting.by_ms)
 
     def finish(self) -> None:

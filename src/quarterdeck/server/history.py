@@ -192,6 +192,8 @@ class History:
                     mirror.pass_over(event.version or 0)
                 else:
                     _fold(mirror, event)
+        if mirror.version != version:
+            raise JournalDamaged(f"run {run.run_id}: no event leads from version {mirror.version} to {version}")
         return _plain(mirror.snapshot())
 
     def _base(self, record: RunRecord, step: int, version: int) -> tuple[Snapshot, int]:

@@ -19,12 +19,13 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from quarterdeck.errors import JournalDamaged
-from quarterdeck.log.reader import AT_MS_MAX, CheckpointRow, Hole, JournalReader, Run, Setting, StepRow
+from quarterdeck.log.reader import AT_MS_MAX, NUMBER_MAX, CheckpointRow, Hole, JournalReader, Run, Setting, StepRow
 from quarterdeck.log.replica import Replica
 from quarterdeck.server.runs import chosen, head_of
 from quarterdeck.wire.codec import decode_as, encode_line
 
-FORMAT: Final = 1
+FORMAT: Final = 2
+"""Of files with runs whose chain is of format 2, too; those without are of format 1, as 0.1.0 wrote them."""
 LINE_BYTES_MAX: Final = 1 << 28
 """Longer is no line of ours: a step is two lines of the protocol and what they caused, a state a few megabytes."""
 
@@ -40,13 +41,14 @@ class JournalLine(Struct, frozen=True, tag="journal", tag_field="row"):
     format: int
 
 
-class RunLine(Struct, frozen=True, tag="run", tag_field="row"):
-    """A run begins."""
+class RunLine(Struct, frozen=True, tag="run", tag_field="row", omit_defaults=True):
+    """A run begins; `format` is that of its chain."""
 
     run_id: str
     first_step: Number
     began_ms: Moment
     head: Raw
+    format: Annotated[int, Meta(ge=1, le=2)] = 1
 
 
 class StepLine(Struct, frozen=True, tag="step", tag_field="row"):
@@ -86,7 +88,7 @@ class SettingLine(Struct, frozen=True, tag="setting", tag_field="row"):
 
     step: Number
     at_ms: Moment
-    by_ms: int
+    by_ms: Annotated[int, Meta(ge=-NUMBER_MAX, le=NUMBER_MAX)]
 
 
 class EndLine(Struct, frozen=True, tag="end", tag_field="row"):
@@ -109,7 +111,7 @@ def export_journal(path: Path, write: Callable[[bytes], object], run: str | None
     reader = JournalReader(path)
     try:
         runs = chosen(reader.runs(), run)
-        write(encode_line(JournalLine(FORMAT)))
+        write(encode_line(JournalLine(max((wanted.format for wanted in runs), default=FORMAT))))
         steps = sum(_export_run(reader, wanted, write) for wanted in runs)
         end = EndLine(len(runs), steps)
         write(encode_line(end))
@@ -142,7 +144,7 @@ def import_journal(source: BinaryIO, path: Path) -> EndLine:
 def _export_run(reader: JournalReader, run: Run, write: Callable[[bytes], object]) -> int:
     """One run; returns how many steps it has."""
     head_of(run)
-    write(encode_line(RunLine(run.run_id, run.first_step, run.began_ms, Raw(run.head))))
+    write(encode_line(RunLine(run.run_id, run.first_step, run.began_ms, Raw(run.head), run.format)))
     marks = _marks(reader, run)
     mark = _write_marks(next(marks, None), marks, run.oldest_step - 1, write)
     steps = 0
@@ -224,7 +226,7 @@ def _numbered(source: BinaryIO) -> Iterator[tuple[int, Line]]:
 def _check_first(line: Line) -> None:
     if not isinstance(line, JournalLine):
         raise JournalDamaged("an exported journal begins with another line")
-    if line.format != FORMAT:
+    if not 1 <= line.format <= FORMAT:
         raise JournalDamaged(f"a newer version wrote it: its format is {line.format}, known is {FORMAT}")
 
 
@@ -237,7 +239,7 @@ def _import_line(line: Line, replica: Replica) -> None:
     match line:
         case RunLine():
             head_of(Run(0, line.run_id, line.began_ms, bytes(line.head), line.first_step, 0, 0))
-            replica.run(line.run_id, line.first_step, line.began_ms, bytes(line.head))
+            replica.run(line.run_id, line.first_step, line.began_ms, bytes(line.head), line.format)
         case StepLine():
             events = b"".join([bytes(event) + b"\n" for event in line.events])
             replica.step(StepRow(line.step, line.version, line.at_ms, line.chain, bytes(line.input), events))
