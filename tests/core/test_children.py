@@ -437,3 +437,22 @@ def test_the_one_that_the_launcher_is_there_for_is_started_whatever_came_of_it_b
     plan = ChildPlan("app", restart="never", ends_launcher=True)
     _, step = taken_over(plan, ended=(ChildExited("app", 7, 0),))
     assert spawned(step) == ["app"]
+
+
+def test_of_two_whose_back_off_is_over_at_once_each_is_told_that_it_waits_in_vain() -> None:
+    run = stopped_db()
+    crashed(run, "web", "ui")
+    why = "it comes after db, which was stopped"
+    assert told(pass_deadline(run)) == [("web", "stopped", why), ("ui", "stopped", why)]
+
+
+def test_whoever_waits_for_one_that_waits_in_vain_is_told_so_with_it() -> None:
+    run = stopped_db()
+    run.feed(RestartProcess(name="web"), 1)
+    crashed(run, "ui")
+    assert told(pass_deadline(run)) == [("ui", "backoff", "waits for web")]
+    step = run.feed(ChildSpawnFailed("db", "no such program"), source="child")
+    assert told(step) == [("db", "failed", "no such program")]
+    why = "it comes after db, which has failed"
+    step = run.feed(ChildExited("web", 101, -15), source="child")
+    assert told(step) == [("web", "stopped", "restart asked for"), ("web", "stopped", why), ("ui", "stopped", why)]

@@ -251,6 +251,7 @@ def story(seed: int) -> Iterator[World]:
     world.living.update({name: 90 + place for place, (name, fate) in enumerate(fates.items()) if fate == "lives"})
     ended = (ChildExited(name, 80, world.draw.choice((0, 1, -9))) for name, fate in fates.items() if fate == "ended")
     world.feed(ChildrenConfigured(planned, tuple(world.living), tuple(ended)))
+    world.released.update(world.living.values())
     for name, pid in list(world.living.items()):
         world.feed(ChildAdopted(name, pid, revision=world.draw.choice("ab")))
     world.feed(c.Register(kind="tool", pid=1, version="1"), 1)

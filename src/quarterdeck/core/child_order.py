@@ -7,6 +7,8 @@ waits in vain: that is told, with whom it waits for, and once that one is ready 
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterable
 from typing import Final
 
 from quarterdeck.core.child_states import enter
@@ -48,25 +50,29 @@ def waits_for(state: State, child: Child) -> str:
     return f"waits for {', '.join(names[:NAMED])}{f' and {more} more' if more > 0 else ''}"
 
 
-def tell_if_in_vain(state: State, step: Step, child: Child) -> bool:
-    """If it waits for one that does not come, or for one that does so, that is told of it. Returns whether it is."""
+def tell_if_in_vain(state: State, step: Step, child: Child, told: set[str] | None = None) -> bool:
+    """If it waits for one that does not come, or for one that does so, that is told of it, and of whoever waits for it
+    in turn; but of none that is in `told`, to which they are added. Returns whether it does.
+    """
     blocker = _blocker(state, child) if child.waiting else None
-    if blocker is None:
-        return False
-    enter(state, step, child, "stopped", reason=_why(blocker))
-    return True
+    if blocker is not None:
+        _tell_in_vain(state, step, [child.plan.name], blocker, set() if told is None else told)
+    return blocker is not None
 
 
 def tell_waiting(state: State, step: Step, child: Child) -> None:
     """It does not come: that is told of whoever waits for it, or for one that does."""
-    told: set[str] = set()
-    left = [child.plan.name]
+    _tell_in_vain(state, step, state.dependents.get(child.plan.name, ()), child, set())
+
+
+def _tell_in_vain(state: State, step: Step, names: Iterable[str], blocker: Child, told: set[str]) -> None:
+    left = deque(names)
     while left:
-        for name in state.dependents.get(left.pop(), ()):
-            if name not in told and state.children[name].waiting:
-                told.add(name)
-                left.append(name)
-                enter(state, step, state.children[name], "stopped", reason=_why(child))
+        name = left.popleft()
+        if name not in told and state.children[name].waiting:
+            told.add(name)
+            enter(state, step, state.children[name], "stopped", reason=_why(blocker))
+            left.extend(state.dependents.get(name, ()))
 
 
 def _blocker(state: State, child: Child) -> Child | None:

@@ -92,8 +92,9 @@ def configured(state: State, observation: ChildrenConfigured, ctx: Context) -> S
         _ended_before(state, step, ended, ctx)
     for name in plans:
         _start_if_due(state, step, state.children[name])
+    told: set[str] = set()
     for child in moved:
-        tell_if_in_vain(state, step, child)
+        tell_if_in_vain(state, step, child, told)
     return step
 
 
