@@ -130,3 +130,20 @@ def test_real_cgroups_are_made_entered_and_removed(tmp_path: Path) -> None:
         assert guard.left() == []
     finally:
         guard.close()
+
+
+def test_what_a_guard_below_a_child_left_goes_with_the_child_s(tmp_path: Path) -> None:
+    proc, own = system(tmp_path)
+    room = CgroupRoom(proc)
+    child = room.make("1")
+    assert child is not None
+    inner = Path(child.folder, "quarterdeck-4000", "1")
+    inner.mkdir(parents=True)
+    (inner / "cgroup.procs").write_text("4001\n")
+    assert child.members() == [4001]
+    (inner / "cgroup.procs").unlink()  # a real one's files go with it
+    child.remove()
+    assert not Path(child.folder).exists()
+    (own / f"quarterdeck-{os.getpid()}" / "2" / "quarterdeck-4000" / "1").mkdir(parents=True)
+    room.close()
+    assert os.listdir(own) == ["cgroup.procs"]

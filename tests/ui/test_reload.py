@@ -74,6 +74,12 @@ def test_what_only_the_next_start_takes_and_who_fails_is_told(deck: Deck) -> Non
     deck.write('[quarterdeck]\nlog_level = "debug"', *TWO, process("other", SERVES))
     done = deck.run("reload", "--no-wait")  # `up web` leaves what is new to be started by hand
     assert done.stdout == "quarterdeck.toml is read: new: other; from the next start on: log_level\n"
+    settings = '[quarterdeck]\nlog_level = "debug"\nexit_from = "web"\non_launcher_death = "adopt"'
+    deck.write(settings, *TWO, process("other", SERVES))
+    done = deck.run("reload", "--no-wait")
+    assert done.stdout == "quarterdeck.toml is read: at once: on_launcher_death, exit_from\n"
+    deck.write('[quarterdeck]\nlog_level = "debug"', *TWO, process("other", SERVES))
+    assert deck.run("reload", "--no-wait").stdout == "quarterdeck.toml is read: at once: on_launcher_death, exit_from\n"
     deck.write(TWO[0], process("web", FAILS, restart="never"))
     done = deck.run("reload")
     assert done.returncode == 1

@@ -13,8 +13,8 @@ import pytest
 
 from quarterdeck.ui.single import identity_of, name_of
 from tests.ui import fills_its_pipe
-from tests.ui.decks import Deck
-from tests.ui.running import PATIENCE_S
+from tests.ui.decks import SERVES, Deck
+from tests.ui.running import COMMAND, PATIENCE_S
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the guard has run on Linux only")
 
@@ -100,6 +100,18 @@ fd == 1 and os.wait()"""
     code, lines, _ = deck.start("run", "--", sys.executable, "-c", write, stderr=subprocess.STDOUT).end()
     assert code == 0
     assert sorted(lines) == ["1 " * 60] * 20_000 + ["2 " * 60] * 20_000
+
+
+def test_of_a_launcher_below_a_launcher_nothing_is_left_when_the_upper_one_is_killed(deck: Deck) -> None:
+    deck.data = deck.folder / "upper"
+    inner = [*COMMAND, "run", "--data-dir", "lower", "--", *SERVES]
+    upper = deck.start("run", "--data-dir", "upper", "--", *inner)
+    upper.until("up")
+    deck.remember()
+    cgroup = json.loads((deck.data / "guard.json").read_text())["cgroup"]
+    upper.process.kill()
+    deck.expect_nothing_left()
+    assert cgroup is None or not Path(cgroup).exists()
 
 
 @pytest.mark.parametrize(

@@ -60,19 +60,30 @@ class Cgroup:
         _write(f"{self.folder}/cgroup.kill", "1")
 
     def members(self) -> list[int]:
-        """Return the pids in it; ended ones are not among them."""
-        return [int(pid) for pid in _text(f"{self.folder}/cgroup.procs").split()]
+        """Return the pids in it and below; ended ones are not among them."""
+        own = [int(pid) for pid in _text(f"{self.folder}/cgroup.procs").split()]
+        return own + [pid for below in self._below() for pid in below.members()]
 
     def oom_kills(self) -> int:
         """Return how often the kernel killed in it for want of memory."""
         return _count(_text(f"{self.folder}/memory.events"), "oom_kill")
 
     def remove(self) -> None:
-        """Remove it; it is empty."""
+        """Remove it, and what guards made in it that ran below the child; it is empty."""
+        for below in self._below():
+            below.remove()
         try:
             os.rmdir(self.folder)
         except OSError:
             pass  # somebody moved a process into it: not ours to end
+
+    def _below(self) -> list[Cgroup]:
+        """Return those right below it."""
+        try:
+            with os.scandir(self.folder) as entries:  # all but folders are the kernel's files
+                return [Cgroup(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)]
+        except OSError:
+            return []
 
 
 class CgroupRoom:
@@ -111,7 +122,7 @@ class CgroupRoom:
     def close(self) -> None:
         """Remove it; the children's are gone."""
         if self.folder is not None:
-            _remove_all(self.folder)
+            Cgroup(self.folder).remove()
 
 
 def limit_data(bytes_max: int) -> None:
@@ -155,14 +166,7 @@ def _remove_old(room: str) -> None:
     for name in _names(room):
         pid = name.partition("quarterdeck-")[2]
         if pid.isdecimal() and not os.path.exists(f"/proc/{pid}"):
-            _remove_all(f"{room}/{name}")
-
-
-def _remove_all(folder: str) -> None:
-    for name in _names(folder):
-        if name.isdecimal():
-            Cgroup(f"{folder}/{name}").remove()
-    Cgroup(folder).remove()
+            Cgroup(f"{room}/{name}").remove()
 
 
 def _names(folder: str) -> list[str]:

@@ -9,12 +9,16 @@ from quarterdeck.config import Config
 from quarterdeck.deckfile import DeckFile
 from quarterdeck.server.plans import revision_of
 
+AT_ONCE: Final = ("on_launcher_death", "exit_from")
+"""The keys of `[quarterdeck]` that are about the processes, and count from a reload on as they do."""
 NAMES_MAX: Final = 8
 """So many of a kind are named."""
 
 
 def changes(before: DeckFile, after: DeckFile) -> str:
-    """Which processes are new, which restart, which are gone, and which settings wait for the next start."""
+    """Which processes are new, which restart, which are gone, which settings count at once and which wait for the next
+    start.
+    """
     old = {spec.name: revision_of(spec) for spec in before.processes}
     new = {spec.name: revision_of(spec) for spec in after.processes}
     kinds = {
@@ -23,6 +27,8 @@ def changes(before: DeckFile, after: DeckFile) -> str:
         "removed": [name for name in old if name not in new],
     }
     said = [f"{kind}: {_few(names)}" for kind, names in kinds.items() if names]
+    at_once = [name for name in AT_ONCE if getattr(before, name) != getattr(after, name)]
+    said += [f"at once: {_few(at_once)}"] if at_once else []
     later = counts_later(before, after)
     said += [f"from the next start on: {_few(later)}"] if later else []
     return "; ".join(said) or "no process has changed"
