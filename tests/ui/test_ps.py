@@ -15,6 +15,8 @@ import psutil
 import pytest
 
 from quarterdeck.client import connect_blocking
+from quarterdeck.ui.system_processes import cgroup_of
+from tests.ui.decks import process
 from tests.ui.running import PATIENCE_S, Launcher
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the guard has run on Linux only")
@@ -107,6 +109,32 @@ def test_everybody_is_in_the_tree(deck: Launcher) -> None:
     assert names[:2] == ["launcher", "├─ guard"]
     assert sorted(name.strip(" ├└─") for name in names[web_at + 1 : web_at + 3]) == ["renderer of web", "sleep"]
     assert names[web_at + 3] == "other clients"
+
+
+def test_a_daemon_that_says_nothing_of_itself_is_found_by_its_cgroup_and_else_is_nobody_s(folder: Path) -> None:
+    daemon = "(setsid env -i sleep 3111 &); echo up; exec sleep 3114"
+    (folder / "quarterdeck.toml").write_text(
+        process("a", ["sh", "-c", daemon]) + process("b", ["sh", "-c", "echo up; exec sleep 3115"])
+    )
+    launcher = Launcher(folder, "--config", str(folder / "quarterdeck.toml"))
+    try:
+        until(launcher, "child_ready", "a")
+        until(launcher, "child_ready", "b")
+        rows = rows_of(launcher)
+        by_name = {row["name"]: row for row in rows}
+        (found,) = [row for row in rows if row["command"] == "sleep 3111"]
+        room = cgroup_of(by_name["guard"]["pid"])
+        if cgroup_of(found["pid"]) != room:
+            assert (found["child"], by_name["a"]["processes"], by_name["b"]["processes"]) == ("a", 2, 1)
+            cgroup = json.loads((folder / "guard.json").read_text())["cgroup"]
+            Path(cgroup).parent.joinpath("cgroup.procs").write_text(f"{found['pid']}\n")
+            (found,) = [row for row in rows_of(launcher) if row["command"] == "sleep 3111"]
+        assert cgroup_of(found["pid"]) == room
+        assert (found["child"], found["depth"]) == (None, 1)
+        (line,) = [line for line in launcher.run("ps").stdout.splitlines() if line.endswith("sleep 3111")]
+        assert line.startswith("└─ sleep")
+    finally:
+        launcher.stop()
 
 
 def test_a_guard_that_another_launcher_started_is_found_with_its_children(deck: Launcher) -> None:

@@ -58,7 +58,7 @@ def _few(rows: Sequence[Row]) -> Iterator[Row]:
     for row in rows[: len(rows) - len(gone)]:
         if row.role != "descendant" or row.child != child:
             if more:
-                yield _More(role="descendant", depth=2, processes=more)
+                yield _More(role="descendant", depth=2 if child else 1, processes=more)
             child, shown, more = row.child, 0, 0
         if row.role == "descendant" and row.kind is None and shown == DESCENDANTS_MAX:
             more += 1
@@ -66,7 +66,7 @@ def _few(rows: Sequence[Row]) -> Iterator[Row]:
         shown += row.role == "descendant"
         yield row
     if more:
-        yield _More(role="descendant", depth=2, processes=more)
+        yield _More(role="descendant", depth=2 if child else 1, processes=more)
     told = [row for row in gone if not (row.kind == "tool" and row.code == 0)][-GONE_MAX:]
     if len(gone) > len(told):
         yield _More(role="gone", processes=len(gone) - len(told))

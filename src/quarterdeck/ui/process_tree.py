@@ -4,7 +4,8 @@ What the launcher believes (a snapshot) and what the system shows, as one list o
 belongs to.
 
 Rules: below a child is whoever descends from it; and whoever lost its parent and so came to the guard, by the name of
-the child in its environment, else by its session. A child's row has the sums of its whole tree, every other one its own
+the child in its environment, else by its session, its cgroup, or for there is only one child. Who then is nobody's is
+below the guard's launcher, and below no child. A child's row has the sums of its whole tree, every other one its own
 figures.
 """
 
@@ -18,7 +19,7 @@ from msgspec import Struct, structs
 
 from quarterdeck.schema.replies import Snapshot
 from quarterdeck.schema.types import ChildRow, ProcessRow
-from quarterdeck.ui.system_processes import Fact, SystemProcesses, command_of, variable_of
+from quarterdeck.ui.system_processes import Fact, SystemProcesses, cgroup_of, command_of, variable_of
 
 CHILD_VARIABLE: Final = "QUARTERDECK_CHILD"
 """The name of a child in its environment; behind a blank, what is run for it (its probe)."""
@@ -93,7 +94,7 @@ class _Tree:
             yield self._child(child, below)
             yield from below
         for pid, depth in self._below.get("", ()):
-            yield self._row(pid, "descendant", depth)
+            yield self._row(pid, "descendant", depth - 1)
         shown.update(pid for tree in self._below.values() for pid, _ in tree)
         for pid in self._registered.keys() - shown:
             yield self._row(pid, "client", 0)
@@ -154,9 +155,18 @@ class _Tree:
         if any(child.name == said for child in self._snapshot.children):
             return said
         try:
-            return self._mains.get(os.getsid(pid), "") if hasattr(os, "getsid") else ""
+            leader = os.getsid(pid) if hasattr(os, "getsid") else None
         except OSError:  # it has just ended
             return ""
+        if leader in self._mains:
+            return self._mains[leader]
+        return self._owner_by_cgroup(pid) or (next(iter(self._mains.values())) if len(self._mains) == 1 else "")
+
+    def _owner_by_cgroup(self, pid: int) -> str:
+        """Whose cgroup it is in, or below. A child without one of its own is in the guard's, which says nothing."""
+        own, shared = f"{cgroup_of(pid)}/", cgroup_of(self._guard)
+        theirs = ((name, cgroup_of(main)) for main, name in self._mains.items())
+        return next((name for name, cgroup in theirs if cgroup != shared and own.startswith(f"{cgroup}/")), "")
 
 
 def _seen(row: Row, fact: Fact, now: float) -> Row:

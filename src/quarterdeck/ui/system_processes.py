@@ -87,6 +87,15 @@ def variable_of(pid: int, name: str) -> str | None:
         return None
 
 
+def cgroup_of(pid: int | None) -> str | None:
+    """Its cgroup (v2); None where there is none, or it is not to be had. Source: cgroups(7), /proc/[pid]/cgroup."""
+    try:
+        with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="replace") as file:
+            return next((line[3:].rstrip("\n") for line in file if line.startswith("0::")), None)
+    except OSError:
+        return None
+
+
 def _fact(process: psutil.Process) -> Fact:
     with process.oneshot():
         is_zombie = process.status() == psutil.STATUS_ZOMBIE
