@@ -160,6 +160,7 @@ _GUARD = FileRule(
     ours=_names(
         "drivers.child_output drivers.descendants drivers.guard drivers.guard_aftermath drivers.guard_child "
         "drivers.guard_door drivers.guard_limits drivers.guard_link drivers.guard_outlet drivers.guard_wire drivers.job"
+        " drivers.launcher_link"
     )
 )
 FILES |= dict.fromkeys(
@@ -172,6 +173,7 @@ FILES |= dict.fromkeys(
         "drivers/guard_link.py",
         "drivers/guard_outlet.py",
         "drivers/guard_start.py",
+        "drivers/launcher_link.py",
         "drivers/orphans.py",
     ),
     _GUARD,

@@ -15,7 +15,8 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the guard has r
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_what_a_killed_guard_was_asked_for_and_has_not_made_is_told_as_failed(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tests.drivers.lost_guard", str(tmp_path)]
+@pytest.mark.parametrize("story", ["lost_guard", "hung_guard"])
+def test_a_guard_that_is_lost_or_hangs_takes_nothing_along_that_is_not_told(tmp_path: Path, story: str) -> None:
+    command = [sys.executable, "-m", f"tests.drivers.{story}", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert done.returncode == 0, done.stderr

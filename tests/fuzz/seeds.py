@@ -93,5 +93,7 @@ def seeds(name: str) -> list[bytes]:
         guard_wire.Policy("adopt", "/tmp/s"),
         guard_wire.Hello(1, 2, 3, "boot", "mark", None, (guard_wire.Living("a", 1, 2, "r", 1, True, False),)),
         guard_wire.Exited("a", 1, 2),
+        guard_wire.Ping(),
+        guard_wire.Pong(),
     ]
     return [guard_wire.encode(value) for value in said]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import re
@@ -17,6 +18,8 @@ from tests.ui.running import COMMAND, PATIENCE_S, environ
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the guard has run on Linux only")
 
 TWO = (process("db", SERVES), process("web", SERVES, after=["db"]))
+ENDS_AT_ONCE = (["down", "--now"], ["down"], None)
+"""What ends an application in no time whose process has no grace; None: two Ctrl-C."""
 FAILS = ["sh", "-c", "echo one; echo boom >&2; exit 7"]
 
 
@@ -239,3 +242,21 @@ def test_log_lines_come_above_what_turns(deck: Deck) -> None:
     terminal.rest()
     assert terminal.process.wait(PATIENCE_S) == 0
     os.close(terminal.ours)
+
+
+@pytest.mark.parametrize("command", ENDS_AT_ONCE)
+def test_a_guard_that_was_stopped_does_not_hold_up_an_end(deck: Deck, command: list[str] | None) -> None:
+    deck.write(process("web", SERVES, stop_grace_s=0 if command == ["down"] else 10_000))
+    up = deck.start("up")
+    up.until("web is ready")
+    deck.remember()
+    guard = json.loads((deck.data / "guard.json").read_text())["pid"]
+    os.kill(guard, signal.SIGSTOP)
+    if command is None:
+        up.interrupt()
+        up.until("web is asked to stop")
+        up.interrupt()
+    else:
+        assert deck.run(*command).returncode == 0
+    assert up.end()[0] == 0
+    deck.expect_nothing_left()

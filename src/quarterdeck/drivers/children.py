@@ -1,9 +1,10 @@
 """The launcher's end of the guard: carries out what the reducer wants of children, and reports what becomes of them.
 
 Rules: it decides nothing. The guard is started when it is first needed, and again if it was killed: then what its
-children left behind is ended first (`guard_aftermath`). Ready is looked for from the moment a program begins until the
-reducer has heard: its port is tried, its lines are read by the guard, its probe is a child of the guard too, so that
-none of it leaks.
+children left behind is ended first (`guard_aftermath`). One that is stopped, or hangs, is no hindrance to an end: when
+somebody is to be killed it is let go on, and if then it does not answer, killed itself. Ready is looked for from the
+moment a program begins until the reducer has heard: its port is tried, its lines are read by the guard, its probe is a
+child of the guard too, so that none of it leaks.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Protocol
 
 from msgspec import Struct
 
@@ -29,6 +30,7 @@ from quarterdeck.core.step import (
 )
 from quarterdeck.drivers import guard_aftermath as aftermath
 from quarterdeck.drivers import guard_wire as wire
+from quarterdeck.drivers.launcher_link import LauncherLink
 from quarterdeck.errors import Unsupported
 from quarterdeck.schema.types import ReadyKind
 
@@ -48,7 +50,10 @@ EXEC_EVERY_S: Final = 0.5
 """Between the end of one probe command and the start of the next."""
 EXEC_TIMEOUT_S: Final = 10.0
 """For one run of a probe command; then it is killed, and tried again."""
-HELLO_TIMEOUT_S: Final = 5.0
+GUARD_ANSWER_S: Final = 10.0
+"""How long the guard may say nothing when somebody is to be killed, on a machine that is short of everything."""
+GUARD_END_S: Final = 20.0
+"""The same, for its own end: it gives itself ten seconds to kill what is left."""
 GUARD_SOCKET: Final = "guard.sock"
 GUARD_RECORD: Final = "guard.json"
 _PROBE: Final = " (probe)"
@@ -121,6 +126,8 @@ class Children:
         self._link: Link | None = None
         self._orphans: asyncio.Task[None] | None = None
         self._guard: subprocess.Popen[bytes] | None = None  # none where it was another launcher's
+        self._hello: wire.Hello | None = None
+        self._silence: asyncio.TimerHandle | None = None
         self._asked: dict[str, None] = {}  # for whom a process is to be made, and the guard has not answered
         self._living: dict[str, tuple[int, int]] = {}  # name: pid, start
         self._probes: dict[str, asyncio.TimerHandle | asyncio.Task[None]] = {}
@@ -145,7 +152,7 @@ class Children:
         if sys.platform == "win32":
             return JobLink(self._loop, self)
         ours, self._guard = _started_guard(self._outlets or ())
-        return _Link(self._loop, self, ours)
+        return LauncherLink(self._loop, self, ours)
 
     def take_over(self) -> tuple[list[ChildAdopted], list[ChildExited]]:
         """The children of an earlier launcher whose guard lived on: who lives, and who ended by itself and is
@@ -165,7 +172,7 @@ class Children:
             door = connect(str(self._folder / GUARD_SOCKET))
             if door is None:
                 return [], []
-            link, hello = _Link.taken_over(self._loop, self, door)
+            link, hello = LauncherLink.taken_over(self._loop, self, door)
         except (OSError, ValueError) as error:
             self._owner.trouble(f"an earlier launcher's guard could not be taken over: {error}")
             return [], []
@@ -187,6 +194,7 @@ class Children:
 
     def _greeted(self, hello: wire.Hello) -> None:
         """Keep which guard it is, for whoever comes after us."""
+        self._hello = hello
         try:
             aftermath.keep(self._folder / GUARD_RECORD, hello)
         except OSError as error:
@@ -256,16 +264,23 @@ class Children:
         """Kill a child and all that descends from it."""
         self._stop_probe(name)
         self._send(wire.Kill(name, pid))
+        self._rouse()
 
     async def end(self) -> None:
-        """Kill what is left, and let the guard end."""
+        """Kill what is left, and let the guard end; or end it, if it does not."""
         for name in list(self._probes):
             self._stop_probe(name)
         if self._orphans is not None:
             await self._orphans
         if self._link is not None:
             link, self._link = self._link, None
-            await link.end()
+            self._heard()
+            if self._hello is not None:
+                aftermath.wake(self._hello)
+            try:
+                await asyncio.wait_for(link.end(), GUARD_END_S)
+            except TimeoutError:
+                await self._end_guard()
             aftermath.forget(self._folder / GUARD_RECORD)
         if self._outlets is None:  # else it may have something to pass on still, as slowly as that is read
             await self._reap_guard()
@@ -275,6 +290,33 @@ class Children:
         if self._guard is not None:
             guard, self._guard = self._guard, None
             await asyncio.to_thread(guard.wait)
+
+    # --- a guard that says nothing
+
+    def _rouse(self) -> None:
+        """Somebody is to be killed: see to it that the guard does not hang."""
+        if self._hello is not None and self._silence is None:
+            aftermath.wake(self._hello)
+            self._send(wire.Ping())
+            self._silence = self._loop.call_later(GUARD_ANSWER_S, self._give_up_guard, self._hello)
+
+    def _heard(self) -> None:
+        if self._silence is not None:
+            self._silence.cancel()
+            self._silence = None
+
+    def _give_up_guard(self, guard: wire.Hello) -> None:
+        self._silence = None
+        self._owner.trouble(f"the guard (pid {guard.pid}) does not answer, and is killed")
+        aftermath.end_guard(guard)  # `lost` follows
+
+    async def _end_guard(self) -> None:
+        """End it, and what it has left."""
+        guard = self._hello
+        if guard is not None:
+            self._give_up_guard(guard)
+            await self._reap_guard()
+            await asyncio.to_thread(aftermath.end_orphans, self._living, guard.mark, guard.cgroup)
 
     def _send(self, request: wire.Request) -> None:
         if self._link is not None:
@@ -304,14 +346,18 @@ class Children:
                 self._owner.observe(_exited(report))
             case wire.Line(name, pid, text):
                 self._look_at(name, pid, text)
+            case wire.Pong():
+                self._heard()
             case wire.Trouble(name, why):
+                self._heard()
                 self._owner.trouble(f"{name}: {why}" if name else why)
             case wire.Hello():
                 self._greeted(report)
 
     def lost(self, mark: str, cgroup: str | None) -> None:
         """The guard is gone, and did not say why: what is left of its children is ended, then reported."""
-        self._link = None
+        self._link = self._hello = None
+        self._heard()
         for name in list(self._probes):
             self._stop_probe(name)
         self._owner.trouble("the guard was killed; its children are ended, and it is started again when it is needed")
@@ -381,79 +427,6 @@ class Children:
             probe.cancel()
             if not is_over:
                 self._send(wire.Kill(name + _PROBE, None))
-
-
-class _Link(asyncio.Protocol):
-    """The connection to one guard; keeps what is sent before it is up."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, owner: Children, sock: socket.socket) -> None:
-        self._owner = owner
-        self._buffer = wire.LineBuffer()
-        self._transport: asyncio.Transport | None = None
-        self._early = bytearray()
-        self._mark = ""
-        self._cgroup: str | None = None
-        self._is_ending = False
-        self._gone = loop.create_future()
-        sock.setblocking(False)
-        self._opening = loop.create_task(self._open(loop, sock))
-
-    async def _open(self, loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
-        await loop.create_connection(lambda: self, sock=sock)
-
-    @classmethod
-    def taken_over(
-        cls, loop: asyncio.AbstractEventLoop, owner: Children, sock: socket.socket
-    ) -> tuple[_Link, wire.Hello]:
-        """A link over a connection whose guard says hello first. Raises: ValueError, OSError (TimeoutError)."""
-        sock.settimeout(HELLO_TIMEOUT_S)
-        buffer = wire.LineBuffer()
-        lines: list[bytes] = []
-        while not lines:
-            received = sock.recv(1 << 16)
-            if not received:
-                raise ValueError("it closed the connection")
-            lines = buffer.feed(received)
-        hello = wire.report_of(lines[0])
-        if not isinstance(hello, wire.Hello):
-            raise ValueError(f"it did not say hello but {hello}")
-        if not aftermath.is_here(hello):
-            raise ValueError(f"pid {hello.pid} is not the process that it was: another container's, or another boot's")
-        link = cls(loop, owner, sock)
-        link._buffer = buffer
-        link._mark, link._cgroup = hello.mark, hello.cgroup
-        for line in lines[1:]:
-            loop.call_soon(owner.reported, wire.report_of(line))
-        return link, hello
-
-    def send(self, request: wire.Request) -> None:
-        if self._transport is None:
-            self._early += wire.encode(request)
-        else:
-            self._transport.write(wire.encode(request))
-
-    async def end(self) -> None:
-        self._is_ending = True
-        self.send(wire.End())
-        await self._gone
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-        if self._early:
-            self._transport.write(bytes(self._early))
-
-    def data_received(self, data: bytes) -> None:
-        for line in self._buffer.feed(data):
-            report = wire.report_of(line)
-            if isinstance(report, wire.Hello):
-                self._mark, self._cgroup = report.mark, report.cgroup
-            self._owner.reported(report)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if not self._gone.done():
-            self._gone.set_result(None)
-        if not self._is_ending:
-            self._owner.lost(self._mark, self._cgroup)
 
 
 def _started_guard(outlets: tuple[int, ...]) -> tuple[socket.socket, subprocess.Popen[bytes]]:

@@ -44,7 +44,9 @@ if sys.platform != "win32":
         Hello,
         Kill,
         Line,
+        Ping,
         Policy,
+        Pong,
         Ready,
         Release,
         Request,
@@ -96,6 +98,7 @@ class Guard:
             Kill: self._kill,
             Policy: self._set_policy,
             End: self._end,
+            Ping: lambda _: self._link.report(Pong()),
         }
         self._link = Link(self._selector, self._take, self._hello)
         self._link.begin(sock)

@@ -1,6 +1,7 @@
 """Guard aftermath: what is left when a guard, or a launcher, or both were killed, and how it is ended.
 
 - A guard whose launcher was killed kills the children by itself: the next launcher only waits for that.
+- A guard that was stopped goes on when somebody is to be killed (`wake`); one that hangs is killed (`end_guard`).
 - A launcher whose guard was killed ends the orphans. It is a subreaper (`take_orphans`), so they all came to it.
 - Where both were killed, daemons of the children may live. So the launcher keeps in its data folder which guard it has
   (`keep`), and the next one finds them by that guard's mark in their environment (`clean_up`).
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Mapping
@@ -69,6 +71,12 @@ if sys.platform == "win32":  # the jobs of a launcher end with it, so nothing is
     def take_orphans() -> None:
         """Nobody comes."""
 
+    def wake(guard: Hello) -> None:
+        """There is none."""
+
+    def end_guard(guard: Hello) -> None:
+        """There is none."""
+
     def end_orphans(living: Mapping[str, tuple[int, int]], mark: str, cgroup: str | None) -> dict[str, list[str]]:
         """There are none."""
         return {}
@@ -99,6 +107,16 @@ else:
     def take_orphans() -> None:
         """Have all who lose the guard come to this process. Raises OSError."""
         set_subreaper(True)
+
+    def wake(guard: Hello) -> None:
+        """Let a guard that was stopped go on. Source: signal(7), SIGCONT."""
+        if _alive(_Record.of(guard)) is not None:
+            os.kill(guard.pid, signal.SIGCONT)
+
+    def end_guard(guard: Hello) -> None:
+        """Kill a guard that hangs; what is left of its children is left to `end_orphans`."""
+        if (found := _alive(_Record.of(guard))) is not None:
+            kill(found)
 
     def end_orphans(living: Mapping[str, tuple[int, int]], mark: str, cgroup: str | None) -> dict[str, list[str]]:
         """Kill what a guard that was killed left behind, and return it as texts, by child. Blocks.

@@ -12,6 +12,8 @@ guard of an older one. Only the standard library, and little of it: the guard is
        │ <───────────────────────────────── Line    only until Ready, and only if Spawn asked for it
        │ Ready, Signal, Kill ──────────────────>
        │ <─────────────────────────────── Exited    it ended, and nothing of it is left
+       │ Ping ─────────────────────────────────>
+       │ <───────────────────────────────── Pong    it does not hang
 
 After `Spawned` exactly one `Exited` follows, whatever happens; after it, its name is free for another `Spawn`.
 """
@@ -113,7 +115,11 @@ class End(NamedTuple):
     """Kill what is left and end, whatever the policy. The guard closes the connection when nothing is left."""
 
 
-Request = Spawn | Release | Ready | Signal | Kill | Policy | End
+class Ping(NamedTuple):
+    """Say `Pong`, and so that you do not hang. A guard that is too old for it says `Trouble`, which says the same."""
+
+
+Request = Spawn | Release | Ready | Signal | Kill | Policy | End | Ping
 
 
 # --- reports: guard to launcher
@@ -211,13 +217,17 @@ class Trouble(NamedTuple):
     why: str
 
 
-Report = Hello | Spawned | SpawnFailed | Exited | Line | Trouble
+class Pong(NamedTuple):
+    """The guard has come to a `Ping`."""
+
+
+Report = Hello | Spawned | SpawnFailed | Exited | Line | Trouble | Pong
 
 _REQUESTS: Final[dict[str, type[Request]]] = {
-    kind.__name__: kind for kind in (Spawn, Release, Ready, Signal, Kill, Policy, End)
+    kind.__name__: kind for kind in (Spawn, Release, Ready, Signal, Kill, Policy, End, Ping)
 }
 _REPORTS: Final[dict[str, type[Report]]] = {
-    kind.__name__: kind for kind in (Hello, Spawned, SpawnFailed, Exited, Line, Trouble)
+    kind.__name__: kind for kind in (Hello, Spawned, SpawnFailed, Exited, Line, Trouble, Pong)
 }
 
 

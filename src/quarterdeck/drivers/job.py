@@ -147,6 +147,8 @@ class JobLink:
                 self._report(wire.Trouble(None, why))
             case wire.Policy():
                 pass  # the system sees to it
+            case wire.Ping():
+                self._report(wire.Pong())
             case wire.End():
                 for child in self._children.values():
                     self._kill(child)

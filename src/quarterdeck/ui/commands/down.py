@@ -19,6 +19,7 @@ EXAMPLES = (
     ("quarterdeck down --now", "Kill them at once: nobody has its grace."),
     ("quarterdeck down && quarterdeck up -d", "Start afresh; that there was none to stop is no error."),
 )
+HINT = "to wait no more: --now"
 
 
 @click.command("down", cls=Command, examples=EXAMPLES)
@@ -71,4 +72,5 @@ def command(address: Address, now: bool, wait_s: float | None, answer_within: fl
     elif has_ended(left_s):
         screen.line(f"{who} has ended", "bold")
     else:
-        raise Failure(f"{who} was told to quit, and is still there after {wait_s:g} s; to wait no more: --now")
+        hint = f"what holds it up is in its log; at the worst: kill -9 {client.launcher_pid}" if now else HINT
+        raise Failure(f"{who} was told to quit, and is still there after {wait_s:g} s; {hint}")
