@@ -339,6 +339,23 @@ def test_a_process_that_holds_the_file_is_waited_for(desk: Desk, caplog: pytest.
     desk.assert_replays()
 
 
+def test_a_try_waits_for_nobody_and_the_last_one_at_the_end_does(desk: Desk) -> None:
+    other = desk.hold()
+    desk.publish(1)
+    desk.connection.execute("PRAGMA busy_timeout=50")
+    done: list[str] = []
+    desk.connection.set_trace_callback(done.append)
+    desk.retry()
+    at_once, again = done.index("PRAGMA busy_timeout=0"), done.index("PRAGMA busy_timeout=50")
+    assert any("INSERT" in statement or "BEGIN" in statement for statement in done[at_once:again])
+    assert desk.journal_is() == "failing"
+    done.clear()
+    other.close()
+    desk.recording.close()
+    assert "PRAGMA busy_timeout=0" not in done
+    desk.assert_replays()
+
+
 def test_while_it_cannot_be_written_everything_that_was_told_is_held(path: Path) -> None:
     desk = Desk(path, ring_events=20)
     desk.publish(200)

@@ -10,7 +10,8 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
@@ -330,6 +331,16 @@ class Journal:
     def _has_state(self, size: int) -> None:
         self._pace.known(self._step, size, self._ran_ms)
         self._unmoved += size
+
+    @contextmanager
+    def without_waiting(self) -> Iterator[None]:
+        """Meanwhile a commit that finds the file held by another process fails at once."""
+        (before,) = self._connection.execute("PRAGMA busy_timeout").fetchone()
+        self._connection.execute("PRAGMA busy_timeout=0")
+        try:
+            yield
+        finally:
+            self._connection.execute(f"PRAGMA busy_timeout={before}")
 
     def checkpoint(self, inputs: int, hash: str, state: bytes | None) -> None:
         """Keep the state's hash after the newest step, and the state itself. Raises: JournalUnavailable,

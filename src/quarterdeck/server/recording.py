@@ -269,10 +269,13 @@ class Recording:
         self._retry = self._loop.call_later(self._retry_s, self._try_again)
 
     def _try_again(self) -> None:
+        """Who holds the file is not waited for, since nobody is served meanwhile."""
         if self._pending:  # before the state is kept, which has them behind it
             self._put_off(self._encoded())
         try:
-            lost = self._catch_up(self._opened_again())
+            journal = self._opened_again()
+            with journal.without_waiting():
+                lost = self._catch_up(journal)
         except JournalError as error:
             self._retry_s = min(self._retry_s * 2, RETRY_S_MAX)
             log.warning("the journal still fails, next try in %g s: %s", self._retry_s, error)
