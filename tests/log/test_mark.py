@@ -102,6 +102,11 @@ def test_any_other_file_says_nothing(path: Path, content: bytes) -> None:
     assert read(path) is None
 
 
+def test_a_pipe_is_not_waited_for(path: Path) -> None:
+    os.mkfifo(mark_path(path))
+    assert read(path) is None
+
+
 def test_none_says_nothing(path: Path) -> None:
     assert read(path) is None
     Mark(mark_path(path)).keep(1, 1, 1)

@@ -148,8 +148,11 @@ def mark_path(path: Path) -> Path:
 
 def read(path: Path) -> Marked | None:
     """What the mark of a journal says; None where there is none, or it is not what was written."""
+    mark = mark_path(path)
+    if not mark.is_file():  # a pipe would be waited for without end
+        return None
     try:
-        with mark_path(path).open("rb", buffering=0) as file:
+        with mark.open("rb", buffering=0) as file:
             whole = file.read(BYTES_MAX) or b""
         run_id, started, first_step, began_ms, head = _read_part(whole, _RUN_AT).split(b"\n", 4)
         step, version, told, inputs, at_ms = _NUMBERS.unpack_from(whole)

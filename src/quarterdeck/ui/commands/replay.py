@@ -105,7 +105,7 @@ def _gap(gap: Gap) -> str:
     if gap.last_version < gap.first_version:
         which = "no event, but inputs"
     gone = "an unknown number of" if gap.inputs_gone is None else gap.inputs_gone
-    why = "were dropped as too old" if gap.why == "dropped" else "were lost while the journal failed"
+    why = "were dropped as too old" if gap.why == "dropped" else "could not be kept, or are gone from the file"
     passed = f", and {gap.inputs_passed} more have no state to begin from" if gap.inputs_passed else ""
     return f"not replayed: {which}; {gone} inputs {why}{passed}"
 
