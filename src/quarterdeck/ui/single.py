@@ -12,9 +12,11 @@ import os
 import re
 import select
 import shutil
+import signal
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -92,7 +94,8 @@ class Output:
     """Passes on what the program writes, and says on standard error what the launcher says of it.
 
     Rules: its bytes pass unchanged, as they come, and it waits for whoever reads ours, as in any pipeline. Where that
-    one has gone, so has the program's reader. `outlets` is what the launcher is to pass its output on to.
+    one has gone, so has the program's reader. When all has ended, what is left is waited for, but a signal ends that
+    too. `outlets` is what the launcher is to pass its output on to.
     """
 
     def __init__(self) -> None:
@@ -109,9 +112,14 @@ class Output:
         self._thread.start()
 
     def end(self) -> None:
-        """The launcher has ended: wait until all is passed on, and say why the program failed, if it did."""
-        for way in self._ways:
-            way.end()
+        """The launcher has ended: wait until all is passed on, or a signal comes, and say why the program failed, if
+        it did.
+        """
+        with suppress(KeyboardInterrupt):
+            for number in (signal.SIGTERM, signal.SIGINT):  # the launcher heeds them no more, and nobody else would
+                signal.signal(number, signal.default_int_handler)
+            for way in self._ways:
+                way.end()
         if self._thread is not None:
             self._thread.join(LAST_WORDS_S)
         self._say(self._failure)
