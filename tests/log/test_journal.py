@@ -406,6 +406,21 @@ def test_dropping_waits_while_it_cannot_be_done(path: Path) -> None:
     journal.close()
 
 
+def test_a_step_is_kept_once_where_the_earlier_runs_cannot_be_asked(path: Path) -> None:
+    keep(journal := begun(path, Retention(1 << 40, DAY_MS)), step(1))
+    journal.close()
+    journal = begun(path, Retention(1 << 40, DAY_MS), "run-2")
+
+    def refuses(action: int, table: str | None, *_: str | None) -> int:
+        is_asked = action == sqlite3.SQLITE_READ and table == "settings"
+        return sqlite3.SQLITE_DENY if is_asked else sqlite3.SQLITE_OK
+
+    journal._connection.set_authorizer(refuses)
+    journal.append([step(1, ran_ms=400 * DAY_MS, at_ms=400 * DAY_MS)])  # who is told that it failed keeps it again
+    assert rows(path, "SELECT step, run FROM steps") == [(1, 1), (2, 2)]
+    journal.close()
+
+
 def test_damage_met_while_dropping_is_told(path: Path) -> None:
     journal = begun(path)
     fill(journal, 2000, turn=100, size=300)

@@ -427,9 +427,9 @@ class Journal:
                 steps_max = DROPPED_STEPS + 2 * steps + size // STEP_BYTES_MIN
                 self._drop(*self._to_drop(steps_max, DROPPED_BYTES + 2 * size, is_too_much))
                 self._is_over = is_too_much or self._oldest_is_too_old()  # else at the next look
-        except sqlite3.Error as error:
+        except (sqlite3.Error, JournalUnavailable) as error:  # the latter of what is asked of earlier runs
             self._undo()
-            wrong = ours(self.path, error)
+            wrong = ours(self.path, error) if isinstance(error, sqlite3.Error) else error
             if isinstance(wrong, JournalDamaged):
                 raise wrong from error
             log.debug("nothing was dropped from the journal: %s", error)  # the next commit meets the same, and tells it
