@@ -160,7 +160,7 @@ _GUARD = FileRule(
     ours=_names(
         "drivers.child_output drivers.descendants drivers.guard drivers.guard_aftermath drivers.guard_child "
         "drivers.guard_door drivers.guard_limits drivers.guard_link drivers.guard_outlet drivers.guard_wire drivers.job"
-        " drivers.launcher_link"
+        " drivers.launcher_link drivers.port_holders"
     )
 )
 FILES |= dict.fromkeys(
@@ -174,6 +174,7 @@ FILES |= dict.fromkeys(
         "drivers/guard_outlet.py",
         "drivers/guard_start.py",
         "drivers/launcher_link.py",
+        "drivers/port_holders.py",
         "drivers/orphans.py",
     ),
     _GUARD,

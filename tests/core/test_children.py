@@ -114,6 +114,18 @@ def test_one_that_never_gets_ready_is_given_up_though_each_time_it_ran_for_long(
     assert said.endswith("restarted 2 times within 600 s, and given up")
 
 
+def test_what_keeps_it_from_being_ready_is_said_when_its_time_is_over() -> None:
+    run = Run()
+    run.register(1)
+    run.feed(ChildrenConfigured((ChildPlan("db", ready="port", ready_timeout_ms=5_000),)), source="child")
+    run.feed(ChildSpawned("db", 100), source="child")
+    assert told(run.feed(ChildProbed("db", 100, "port 1 is held by pid 2"), source="child")) == []
+    assert run.state.children["db"].state == "running"
+    (stopping,) = pass_deadline(run).events
+    assert isinstance(stopping, ChildEvent)
+    assert stopping.reason == "not ready within 5 s: port 1 is held by pid 2"
+
+
 def test_one_that_was_ready_for_long_begins_anew() -> None:
     run = Run()
     run.register(1)

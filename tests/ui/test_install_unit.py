@@ -96,6 +96,15 @@ def test_processes_that_are_adopted_outlive_the_service_s_restart(app: Applicati
     assert "KillMode=process\n" in app.install("--print").stdout
 
 
+@pytest.mark.parametrize("named", ["a", "host"])
+def test_the_stop_of_the_process_that_it_is_there_for_is_no_failure(app: Application, named: str) -> None:
+    assert "SuccessExitStatus" not in app.install("--print").stdout
+    app.write(f'[quarterdeck]\nexit_from = "{named}"\n{DECK}kind = "host"\n')
+    assert "\nSuccessExitStatus=143\nRestart=on-failure\n" in app.install("--print").stdout
+    app.write(f'[quarterdeck]\nexit_from = "{named}"\n{DECK}kind = "host"\nstop_signal = "SIGINT"\n')
+    assert "\nSuccessExitStatus=130\n" in app.install("--print").stdout
+
+
 def test_a_wrong_file_gets_no_unit(app: Application) -> None:
     app.write("[process.a]\ncommand = 7\n")
     done = app.install()

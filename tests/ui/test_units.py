@@ -115,3 +115,9 @@ def test_a_chosen_name_is_one_that_systemd_takes() -> None:
     for wrong in ("", "-f", ".x", "a b", "a@b", "a:b", "a/b", "x" * 65, ".service"):
         with pytest.raises(ConfigError, match="expected at most 64 letters"):
             checked_name(wrong)
+
+
+def test_who_ends_by_its_stop_signal_has_not_failed() -> None:
+    assert "SuccessExitStatus" not in settings(service_text(USERS))
+    unit = settings(service_text(changed(stopped_code=143)))
+    assert (unit["SuccessExitStatus"], unit["Restart"]) == (["143"], ["on-failure"])

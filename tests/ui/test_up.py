@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import signal
+import socket
 import subprocess
 import sys
 
@@ -242,6 +243,29 @@ def test_log_lines_come_above_what_turns(deck: Deck) -> None:
     terminal.rest()
     assert terminal.process.wait(PATIENCE_S) == 0
     os.close(terminal.ours)
+
+
+def test_a_port_that_a_stranger_has_does_not_make_it_ready(deck: Deck) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        port = stranger.getsockname()[1]
+        program = f"""import socket, time
+while True:
+    try:
+        server = socket.create_server(("127.0.0.1", {port}))
+        time.sleep(10_000)
+    except OSError:
+        time.sleep(0.05)"""
+        deck.write(process("web", [sys.executable, "-c", program], ready={"port": port}))
+        up = deck.start("up", stderr=subprocess.STDOUT)
+        said = up.until("is held by")[-1]
+        assert f"web: port {port} is held by pid {os.getpid()} (" in said
+        assert deck.states() == {"web": "running"}
+    up.until("web is ready")
+
+
+def test_a_prompt_without_an_end_is_found_in_what_it_writes(deck: Deck) -> None:
+    deck.write(process("web", ["sh", "-c", "printf 'user? '; exec sleep 10000"], ready={"log": r"user\? $"}))
+    deck.start("up").until("web is ready")
 
 
 @pytest.mark.parametrize("command", ENDS_AT_ONCE)

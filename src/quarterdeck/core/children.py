@@ -22,7 +22,7 @@ from quarterdeck.core.child_order import (
 from quarterdeck.core.child_states import drop_deadlines, enter
 from quarterdeck.core.deadlines import Deadline
 from quarterdeck.core.restarts import again_or_never, joined, why_of
-from quarterdeck.core.state import Child, ChildPlan, State
+from quarterdeck.core.state import Child, State
 from quarterdeck.core.step import (
     ChildAdopted,
     ChildExited,
@@ -193,7 +193,9 @@ def probed(state: State, observation: ChildProbed, ctx: Context) -> Step:
     step = Step()
     child = state.children.get(observation.name)
     if child is not None and child.pid == observation.pid and child.state == "running":
-        _ready(state, step, child, ctx)
+        child.doubt = observation.against
+        if child.doubt is None:
+            _ready(state, step, child, ctx)
     return step
 
 
@@ -254,12 +256,14 @@ def decide(state: State, step: Step, due: Deadline, ctx: Context) -> None:
     elif due.kind == "child_kill" and child.state == "stopping":
         step.effects.append(KillChild(child.plan.name, child.pid))
     elif due.kind == "child_ready" and child.state == "running":
-        end_as_failed(state, step, child, ctx, _not_ready(child.plan))
+        end_as_failed(state, step, child, ctx, _not_ready(child))
 
 
-def _not_ready(plan: ChildPlan) -> str:
-    hint = ', for it did not register: a program that is no client needs ready = "running"'
-    return f"not ready within {plan.ready_timeout_ms / 1000:g} s{hint if plan.ready == 'registered' else ''}"
+def _not_ready(child: Child) -> str:
+    hint = f": {child.doubt}" if child.doubt is not None else ""
+    if child.plan.ready == "registered":
+        hint = ', for it did not register: a program that is no client needs ready = "running"'
+    return f"not ready within {child.plan.ready_timeout_ms / 1000:g} s{hint}"
 
 
 def would_return(child: Child) -> bool:
@@ -393,7 +397,8 @@ def _alive(
     state: State, step: Step, child: Child, pid: int, start: int | None, ctx: Context, reason: str | None = None
 ) -> None:
     child.spawning = child.waiting = False
-    child.pid, child.start, child.code, child.fault = pid, start, None, None
+    child.pid, child.start = pid, start
+    child.code = child.fault = child.doubt = None
     _count(child)
     child.ready_ms = None
     enter(state, step, child, "running", reason=reason)

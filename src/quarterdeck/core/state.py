@@ -116,7 +116,7 @@ class Child(Struct):
     since it was last stable, `restarts` the times of its restarts. `wanted`: it is to run; `waiting`: for what it comes
     after; `spawning`: the guard is making it; `again`: start it once it has stopped; `fault`: why it is ended as one
     that failed; `anew`: its next start is the first attempt. `starts` counts those of this run; `reason` is what was
-    told when it entered its state.
+    told when it entered its state, `doubt` what keeps it from being ready, where a driver knows.
     """
 
     plan: ChildPlan
@@ -137,6 +137,7 @@ class Child(Struct):
     stop_reason: str | None = None
     starts: int = 0
     reason: str | None = None
+    doubt: str | None = None
 
     @property
     def is_alive(self) -> bool:

@@ -101,11 +101,15 @@ class ChildSpawnFailed(Struct, frozen=True, tag=True):
     why: str
 
 
-class ChildProbed(Struct, frozen=True, tag=True):
-    """Observation: what the plan calls ready was seen of a child: its port, a line of its log, its probe."""
+class ChildProbed(Struct, frozen=True, tag=True, omit_defaults=True):
+    """Observation: what the plan calls ready was seen of a child: its port, a line of its log, its probe.
+
+    `against`: or what speaks against it, as yet: a stranger has its port.
+    """
 
     name: str
     pid: int
+    against: str | None = None
 
 
 class ChildExited(Struct, frozen=True, tag=True, omit_defaults=True):

@@ -40,6 +40,10 @@ class ChildOutput:
         """Take what was read of a stream, write the lines that are whole now, and return them."""
         return self._keep(stream, self._cutters[stream].feed(received))
 
+    def begun(self, stream: Stream) -> bytes:
+        """Return the line that was begun and has no end yet."""
+        return self._cutters[stream].begun
+
     def say(self, text: str) -> None:
         """Write a line of our own."""
         if self._file is not None:
@@ -162,6 +166,10 @@ class _LineCutter:
         lines += [line if len(line) <= LINE_BYTES_MAX else _cut(line, 0) for line in others[:-1]]
         self._begin(others[-1])
         return [line[:-1] if line.endswith(b"\r") else line for line in lines]
+
+    @property
+    def begun(self) -> bytes:
+        return self._rest
 
     def rest(self) -> list[bytes]:
         """Return the line that was begun, if there is one; it is over."""

@@ -31,6 +31,7 @@ from quarterdeck.core.step import (
 from quarterdeck.drivers import guard_aftermath as aftermath
 from quarterdeck.drivers import guard_wire as wire
 from quarterdeck.drivers.launcher_link import LauncherLink
+from quarterdeck.drivers.port_holders import listening, stranger_at
 from quarterdeck.errors import Unsupported
 from quarterdeck.schema.types import ReadyKind
 
@@ -237,13 +238,13 @@ class Children:
 
     def release(self, name: str, pid: int) -> None:
         """Let a child's program begin."""
-        self._send(wire.Release(name, pid))
         program = self._programs.get(name)
-        if program is None:
-            return
-        if program.ready == "port" and program.port is not None:
-            self._probes[name] = self._loop.create_task(self._try_port(name, pid, program.port))
-        elif program.ready == "exec":
+        port = program.port if program is not None and program.ready == "port" else None
+        before = listening(port) if port is not None else frozenset()  # of whom it has none: it has not begun
+        self._send(wire.Release(name, pid))
+        if port is not None:
+            self._probes[name] = self._loop.create_task(self._try_port(name, pid, port, before))
+        elif program is not None and program.ready == "exec":
             self._run_probe(name)
 
     def ready(self, name: str, pid: int) -> None:
@@ -380,10 +381,17 @@ class Children:
 
     # --- ready
 
-    async def _try_port(self, name: str, pid: int, port: int) -> None:
+    async def _try_port(self, name: str, pid: int, port: int, before: frozenset[int]) -> None:
+        told = None
         while True:  # another program's port tells nobody when it opens
-            if await _is_open(port):
+            others = [other for other, _ in self._living.values() if other != pid]
+            stranger = await asyncio.to_thread(stranger_at, port, before, pid, others)
+            if stranger is None and await _is_open(port):
                 break
+            if stranger != told and stranger is not None:
+                self._owner.trouble(f"{name}: {stranger}")
+                self._owner.observe(ChildProbed(name, pid, stranger))
+            told = stranger
             await asyncio.sleep(PROBE_EVERY_S)
         self._owner.observe(ChildProbed(name, pid))
 

@@ -11,7 +11,7 @@ next launcher, until none is left.
 
 SIGKILL of the guard itself: with the policy `kill` the kernel kills each child's first process too
 (PR_SET_PDEATHSIG); what descends from those is the launcher's to kill (`descendants.kill_left_behind`). With `adopt`
-all live on, on their own, and what they write goes nowhere.
+all live on, on their own, and who writes gets SIGPIPE, as its output has no reader any more.
 
 macOS has neither subreapers nor death signals nor cgroups: sessions and groups are all there is. Written, not yet run.
 """
@@ -266,7 +266,10 @@ class Guard:
             outlet.take(stream, received, has_more=len(received) == READ_BYTES and has_more(fd))
         if not received or (outlet is not None and outlet.is_broken):
             self._close_pipe(child, stream)
-        self._tell_lines(child, child.output.take(stream, received))
+        lines = child.output.take(stream, received)
+        if begun := child.output.begun(stream) if len(received) < READ_BYTES else b"":
+            lines = [*lines, begun]  # a prompt, which waits for its answer
+        self._tell_lines(child, lines)
         return len(received)
 
     def _tell_lines(self, child: GuardChild, lines: list[bytes]) -> None:

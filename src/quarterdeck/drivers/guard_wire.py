@@ -203,7 +203,7 @@ class Exited(NamedTuple):
 
 
 class Line(NamedTuple):
-    """A child that is watched wrote a line."""
+    """A child that is watched wrote a line, or the beginning of one: then a longer one may follow for the same."""
 
     name: str
     pid: int

@@ -256,6 +256,8 @@ class JobLink:
                     if child.is_over:
                         return
                     lines = child.output.take(stream, received)
+                    begun = child.output.begun(stream) if len(received) < READ_BYTES else b""
+                    lines += [begun] if begun else []
                 self._tell_lines(child, lines)
                 rest = memoryview(received if outlet is not None else b"")
                 while rest and outlet is not None:

@@ -27,7 +27,8 @@ class Service(Struct, frozen=True, kw_only=True):
     """What there is to say of one service. Paths are absolute; `user` None: whose systemd it is, or root.
 
     `socket_path` as a unit says it (`%t/…`); None: no .socket unit. `runtime_folder` is made for it below /run.
-    `adopts`: its processes outlive a launcher that was killed.
+    `adopts`: its processes outlive a launcher that was killed. `stopped_code`: with what exit code the launcher ends
+    that was asked to, where that is not 0.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Service(Struct, frozen=True, kw_only=True):
     socket_path: str | None = None
     runtime_folder: str | None = None
     adopts: bool = False
+    stopped_code: int | None = None
 
 
 def service_text(service: Service) -> str:
@@ -69,6 +71,7 @@ def service_text(service: Service) -> str:
         f"Environment={_word(f'PATH={service.search_path}')}",
         *([f"User={service.user}"] if service.user else []),
         *_runtime_lines(service),
+        *_stopped_lines(service),
         "Restart=on-failure",
         "RestartSec=1",
         f"WatchdogSec={WATCHDOG_S}",
@@ -126,6 +129,15 @@ def _runtime_lines(service: Service) -> list[str]:
     if service.socket_path is not None:
         lines += ["# The socket in it stays.", "RuntimeDirectoryPreserve=yes"]
     return lines
+
+
+def _stopped_lines(service: Service) -> list[str]:
+    if service.stopped_code is None:
+        return []
+    return [
+        "# exit_from: its process, asked to end by its stop_signal, did so; that is no failure.",
+        f"SuccessExitStatus={service.stopped_code}",
+    ]
 
 
 def _killing_lines(service: Service) -> list[str]:

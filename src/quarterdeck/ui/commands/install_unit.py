@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -85,7 +86,15 @@ def _service(deck: DeckFile, *, is_user: bool, with_socket: bool, name: str | No
         socket_path=(endpoint or _user_socket(deck.data_dir)) if with_socket else None,
         runtime_folder=None if is_user else name,
         adopts=deck.on_launcher_death == "adopt",
+        stopped_code=_stopped_code(deck),
     )
+
+
+def _stopped_code(deck: DeckFile) -> int | None:
+    """The exit code of the launcher where its stop ends the process that `exit_from` names by a signal."""
+    named = next((spec for spec in deck.processes if spec.name == deck.exit_from), None)
+    number = None if named is None else signal.Signals.__members__.get(named.stop_signal)
+    return None if number is None else 128 + number.value
 
 
 def _user_socket(data_dir: Path) -> str:
