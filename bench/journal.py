@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -220,16 +221,17 @@ def _long_journal(folder: Path, events: int) -> None:
 
 
 def _asked(words: str, arguments: list[str]) -> None:
-    began = time.perf_counter()
+    began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
         [sys.executable, "-m", "quarterdeck", *arguments],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         check=False,
     )
-    took = time.perf_counter() - began
+    took, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+    worked = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     fault = "" if done.returncode == 0 else f"   exit {done.returncode}: {done.stderr.decode()[-200:]}"
-    print(f"{words:<44} {took:>7.3f} s{fault}")
+    print(f"{words:<44} {took:>7.3f} s{worked:>9.3f} s of the processor{fault}")
 
 
 if __name__ == "__main__":
