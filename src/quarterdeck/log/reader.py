@@ -436,6 +436,8 @@ def told(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise ours(path, error) from error
+    except UnicodeDecodeError as error:  # SQLite's own words, where they name what a changed file has instead of a name
+        raise JournalDamaged(f"{path}: {error}") from error
 
 
 def ours(path: Path, error: sqlite3.Error) -> JournalDamaged | JournalUnavailable:
