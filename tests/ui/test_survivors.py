@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
+from quarterdeck.client import last_holder
 from tests.ui.decks import SERVES, STUBBORN, Deck, process
 from tests.ui.running import PATIENCE_S
 
@@ -62,6 +63,7 @@ def test_down_ends_them_as_their_launcher_would_have(bereaved: Deck) -> None:
         process("db", POLITE, stop_signal="SIGUSR1"),
         process("web", STUBBORN, after=["db"], stop_grace_s=0.2),
     )
+    launcher = last_holder(bereaved.data)
     done = bereaved.run("down")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
@@ -71,6 +73,7 @@ def test_down_ends_them_as_their_launcher_would_have(bereaved: Deck) -> None:
     ]
     bereaved.expect_nothing_left()
     assert not {"guard.sock", "guard.json"} & {path.name for path in bereaved.data.iterdir()}
+    assert last_holder(bereaved.data) == launcher  # a diagnosis says by which settings that ran
     assert bereaved.run("down").stdout.startswith("nothing to stop: ")
 
 

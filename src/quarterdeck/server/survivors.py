@@ -24,8 +24,8 @@ from quarterdeck.deckfile import ProcessSpec
 from quarterdeck.drivers import guard_aftermath as aftermath
 from quarterdeck.drivers import guard_wire as wire
 from quarterdeck.drivers.children import GUARD_RECORD, GUARD_SOCKET
-from quarterdeck.errors import Timeout
-from quarterdeck.transport.endpoint import Claim, current_holder
+from quarterdeck.errors import EndpointRefused, Timeout
+from quarterdeck.transport.endpoint import Claim, current_holder, last_holder
 from quarterdeck.version import __version__
 
 if sys.platform == "win32":  # children end with their launcher: nobody lives on
@@ -97,6 +97,7 @@ def end_survivors(
     """
     if not (folder / GUARD_RECORD).exists():
         return []
+    before = last_holder(folder)
     claim = Claim.take(folder, address, version=__version__, pid=os.getpid(), checks_folders=checks_folders)
     try:
         door = connect(str(folder / GUARD_SOCKET))
@@ -106,6 +107,9 @@ def end_survivors(
                 ended += map(str, _Ending(door, specs, tell, deadline_s).end(now=now))
         return ended + aftermath.clean_up(folder / GUARD_RECORD)  # of whom no guard knows any more
     finally:
+        if before is not None:  # a diagnosis asks which launcher was the last one
+            with suppress(EndpointRefused):
+                claim.write_back(before)
         claim.release()
 
 

@@ -286,6 +286,11 @@ class Claim:
         except OSError as error:
             raise refusal(f"cannot remove the stale socket {self.address}", error) from error
 
+    def write_back(self, holder: Holder) -> None:
+        """Say again which launcher held the locks before: whoever holds them now is none. Raises EndpointRefused."""
+        for lock in self._locks:
+            _write_holder(lock, holder)
+
     def release(self) -> None:
         """Give up both locks; the files stay. May be called twice. Remove the socket before, or not at all."""
         _unlock(self._locks)
@@ -473,5 +478,6 @@ def _write_holder(lock: int, holder: Holder) -> None:
         os.lseek(lock, 0, os.SEEK_SET)
         if os.write(lock, line) != len(line):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.ftruncate(lock, len(line))
     except OSError as error:
         raise EndpointRefused(f"cannot write into the lock file: {error.strerror}") from error
