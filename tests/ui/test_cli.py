@@ -116,6 +116,23 @@ def test_without_a_launcher_it_says_where_the_address_came_from(folder: Path) ->
     assert given.startswith(f"quarterdeck: no launcher listens at {folder / 'n.sock'}; start one")
 
 
+def test_where_the_last_launcher_was_killed_that_is_said(folder: Path) -> None:
+    launcher = Launcher(folder)
+    assert "killed" not in run("ps", "--endpoint", f"{launcher.endpoint}2").stderr
+    launcher.process.kill()
+    launcher.process.wait()
+    said = run("ps", "--endpoint", launcher.endpoint).stderr
+    assert said.endswith("; the last one there was killed or crashed (quarterdeck last-crash)\n")
+    launcher.stop()
+
+
+@pytest.mark.parametrize("text", ["crash", "0", "-1", "1.5"])
+def test_why_says_what_it_counts_by(text: str) -> None:
+    done = run("why", "--", text)
+    assert done.returncode == 2
+    assert "stand in front of each line of quarterdeck events" in done.stderr
+
+
 def test_a_command_that_does_not_exist_names_the_nearest() -> None:
     done = run("pss")
     assert (done.returncode, done.stdout) == (2, "")

@@ -37,7 +37,7 @@ def slices_of(deck: DeckFile) -> list[type[Slice[Any]]]:
             continue
         found.append(kind)
         called = getattr(kind, "name", None)
-        if called != name:
+        if isinstance(called, str) and called != name:  # one without a name is complained of with all that is wrong
             lines.append(f'{where}: {target} is called {called}: write {called} = "{target}"')
     if lines:
         raise ConfigError(*lines)

@@ -7,6 +7,7 @@ starting or ending, 6 it does not answer, 7 it is another user's. `wrap` and `ru
 
 from __future__ import annotations
 
+import os
 from enum import IntEnum
 
 from quarterdeck.errors import (
@@ -81,6 +82,8 @@ def failure_of(error: QuarterdeckError) -> Failure:
         text = f"{text}: {origin}"
     if remedy is not None and not _says_remedy(text):
         text = f"{text.rstrip('.')}; {remedy}"
+    if isinstance(error, NoLauncher) and os.path.exists(error.address):  # who ends in good order removes its socket
+        text = f"{text}; the last one there was killed or crashed (quarterdeck last-crash)"
     if isinstance(error, CommandRefused) and error.code == "permission_denied":
         return Failure(text, Exit.NOT_PERMITTED)
     return Failure(text, _CODES.get(kind, Exit.FAILED))

@@ -57,8 +57,16 @@ ORIGINS: Final = {
 }
 
 
+def _number(_: click.Context, __: click.Parameter, value: str) -> int:
+    """An event's. Raises: BadParameter with where such numbers stand."""
+    if not (value.isascii() and value.isdigit() and int(value)):
+        what = f"{value!r} is no number of an event: those stand in front of each line of quarterdeck events"
+        raise click.BadParameter(what)
+    return int(value)
+
+
 @click.command("why", cls=Command, examples=EXAMPLES)
-@click.argument("version", type=click.IntRange(min=1), metavar="V")
+@click.argument("version", callback=_number, metavar="V")
 @run_option("the newest")
 @journal_option
 @json_option
