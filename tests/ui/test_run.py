@@ -31,6 +31,13 @@ os.environ['QUARTERDECK_CHILD']); sys.exit(3)"
     assert (deck.folder / "share" / "quarterdeck" / "run" / "mine" / "logs" / "mine.log").exists()
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_a_stream_that_is_closed_leads_nowhere(deck: Deck, closed: str) -> None:
+    by = ["sh", "-c", f'exec "$@" {closed}', "sh"]
+    _, _, err = ended = deck.start("run", "--", "sh", "-c", "echo out; echo err >&2; exit 3", by=by).end()
+    assert (ended[0], err) == (3, "" if "2>" in closed else "err\n")
+
+
 @pytest.mark.parametrize(
     ("args", "code", "words"),
     [

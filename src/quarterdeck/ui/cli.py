@@ -9,6 +9,7 @@ listens), and passes over what there is at the end.
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from collections.abc import Sequence
 from typing import Final
@@ -40,6 +41,8 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 def _outcome(words: Sequence[str]) -> int:
+    if sys.stdout is None or sys.stderr is None:  # as they are where they are closed (`>&-`)
+        _open_streams()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # whatever the locale cannot write is escaped, never an error
             stream.reconfigure(errors="backslashreplace")
@@ -61,6 +64,15 @@ def _outcome(words: Sequence[str]) -> int:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return _complain(f"the system refused: {where}{error.strerror or error}", Exit.FAILED)
+
+
+def _open_streams() -> None:
+    """Let a standard stream that is closed lead nowhere: else the next file that is opened stands in its place."""
+    while (opened := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(opened)
+    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8")  # noqa: SIM115 - for as long as the process lives
+    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8")  # noqa: SIM115
 
 
 def _run(args: Sequence[str]) -> int:
