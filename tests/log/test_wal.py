@@ -13,8 +13,9 @@ import pytest
 from quarterdeck.log import journal as journals
 from quarterdeck.log import wal
 from quarterdeck.log.journal import Journal
+from quarterdeck.log.mark import mark_path
 from quarterdeck.log.wal import Tail, WalMover
-from tests.log.kept import all_lines, begun, copied, fill, flip, line, rows, step, wal_of
+from tests.log.kept import all_lines, begun, copied, fill, flip, line, opened, rows, step, wal_of
 
 
 @pytest.fixture
@@ -223,6 +224,40 @@ def test_half_a_frame_is_no_lost_commit(path: Path, tmp_path: Path) -> None:
             file.truncate(32 + (count - 1) * FRAME + size)
         assert Tail(left).frames == count - 1
     assert Tail(left).lost(taken(left)) == 0
+
+
+@pytest.mark.parametrize("is_marked", [True, False])
+def test_a_commit_that_was_killed_behind_the_head_of_its_last_frame_is_no_damage(
+    path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, is_marked: bool
+) -> None:
+    caplog.set_level(logging.INFO)
+    journal = begun(path)
+    fill(journal, 60, turn=1)
+    other = sqlite3.connect(path)
+    assert other.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()[0] == 0  # the file stays as long as it is
+    other.close()
+    fill(journal, 70, turn=1)
+    mark = mark_path(path).read_bytes()
+    journal.append([step(71)])
+    left = copied(path, tmp_path / "left")
+    if is_marked:
+        mark_path(left).write_bytes(mark)  # as it stood when that commit began
+    journal.close()
+    flip(wal_of(left), 32 + (Tail(left).last_commit - 1) * FRAME + 1000)
+    again = opened(left)
+    assert rows(left, "SELECT max(version) FROM steps") == [(70,)]
+    again.close()
+    assert ("was not finished" in caplog.text, "is torn" in caplog.text) == (is_marked, not is_marked)
+    assert bool(list(tmp_path.glob("*torn*"))) is not is_marked
+
+
+def test_two_commits_that_are_not_there_are_damage(path: Path, tmp_path: Path) -> None:
+    left = torn(path, tmp_path)
+    count = frames(left)
+    for back, is_one in ((0, True), (1, False), (9, False)):
+        flip(wal_of(left), 32 + (count - 1 - back) * FRAME + 1000)
+        tail = Tail(left)
+        assert tail.may_be_unfinished(count - 1 - back) is is_one
 
 
 def test_a_copy_is_kept_where_it_can_be(path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from quarterdeck.ui import plain
 from quarterdeck.ui.cli import BE, FIND, SET
-from quarterdeck.ui.command import Address
+from quarterdeck.ui.command import CONTEXT, Address
 from quarterdeck.ui.commands import ping, serve
 
 COMMANDS: dict[str, tuple[click.Command, Mapping[str, str], Mapping[str, str]]] = {
@@ -53,8 +53,8 @@ def test_what_is_plain_click_reads_the_same(name: str, words: list[str]) -> None
     if found is None:
         return
     command, once, often = COMMANDS[name]
-    by_click = command.make_context(name, list(words), obj=Address()).params
-    by_default = command.make_context(name, [], obj=Address()).params
+    by_click = command.make_context(name, list(words), obj=Address(), **CONTEXT).params
+    by_default = command.make_context(name, [], obj=Address(), **CONTEXT).params
     assert {argument: by_click[argument] for argument in once.values()} == {
         **dict.fromkeys(once.values()),
         **{argument: value for argument, value in found.items() if argument in once.values()},

@@ -78,8 +78,9 @@ def _tell(
     path: Path, tail: Tail, taken: int, marked: Marked | None, end: LostEnd | None, stamp: Callable[[], str]
 ) -> None:
     """Say what is missing, and keep a copy of a write-ahead log that is not whole: of its frames `taken` were taken."""
-    pages = tail.lost(taken)
+    is_known = marked is not None and bool(marked.boot) and marked.boot == boot()
     gone = end.missing.kept if end is not None else 0
+    pages = 0 if is_known and not gone and tail.may_be_unfinished(taken) else tail.lost(taken)
     copy = None
     wal = wal_path(path)
     if (pages or gone) and wal.exists() and wal.stat().st_size:
@@ -94,7 +95,7 @@ def _tell(
     if end is not None:
         _tell_missing(end, copy)
     elif tail.frames > taken and not pages:
-        if marked is not None and marked.boot and marked.boot == boot():
+        if is_known:
             log.info("the last commit was not finished when the launcher ended: nobody was told of what was in it")
         else:
             log.info("the write-ahead log ends in a commit that is not whole: it was not finished, or damaged since")

@@ -116,6 +116,7 @@ class Tail:
         self._wal = wal_path(path)
         self.frames = 0  # the last frame that carries the mark, counted from 1
         self.last_commit = 0  # the frame that ends the last commit
+        self._commit_before = 0  # and the one before that
         try:
             with self._wal.open("rb", buffering=0) as file:
                 self._read(file)
@@ -136,7 +137,7 @@ class Tail:
             if first == mark[0] or second == mark[1]:
                 self.frames = number
                 if pages:
-                    self.last_commit = number
+                    self._commit_before, self.last_commit = self.last_commit, number
 
     def _mark(self, header: bytes, frame: bytes) -> tuple[int, tuple[int, int]]:
         """The bytes of a page, and the mark. A log whose header was changed is nothing to SQLite: its first frame
@@ -156,6 +157,12 @@ class Tail:
     def lost(self, taken: int) -> int:
         """How many frames of finished commits SQLite did not take, where it took `taken`."""
         return max(0, self.last_commit - taken)
+
+    def may_be_unfinished(self, taken: int) -> bool:
+        """Whether what SQLite did not take may be one commit that was under way: in a file that was longer before, the
+        head of its last frame stands there before the page does.
+        """
+        return self.last_commit == self.frames and self._commit_before <= taken
 
     def keep(self, to: Path) -> Path | None:
         """Copy the log as it is, for whoever wants to look; None where that cannot be done."""
