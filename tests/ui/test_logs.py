@@ -141,8 +141,9 @@ def test_who_has_written_nothing_yet_is_waited_for(folder: Path) -> None:
 
 
 def test_it_follows_over_rotation_and_the_child_s_and_the_launcher_s_restart(deck: Deck) -> None:
-    follower = deck.follow("-n", "0", "web")
+    follower = deck.follow("-n", "1", "web")
     first = pid_of(deck, "web")
+    follower.until(f"started, pid {first}")  # from here on it follows
     for number in range(100):  # 50 of them fill a file
         deck.say("web", f"line {number}\n")
     deck.say("web", "last\n")
