@@ -136,9 +136,10 @@ class _Ending:
         """End them, and the guard; returns who lived. A guard that is killed meanwhile leaves the rest to whoever looks
         for what no guard knows.
         """
-        self._receive_until(lambda: self._is_greeted)
-        lived = [Survivor(name, pid) for name, pid in self._living.items()]
+        lived: list[Survivor] = []
         with suppress(ConnectionError):
+            self._receive_until(lambda: self._is_greeted)
+            lived += [Survivor(name, pid) for name, pid in self._living.items()]
             while self._living and not now:
                 self._ask_who_is_next()
                 self._kill_who_is_late()
