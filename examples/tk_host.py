@@ -11,6 +11,8 @@ pool makes opening fast: a window is built hidden and waits; opening promotes it
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import ctypes
 import queue
 import sys
 import threading
@@ -53,6 +55,7 @@ class Host:
 
     def __init__(self, deck: Deck) -> None:
         self.ask, self.client, self.orders = deck.ask, deck.client, deck.orders
+        survive_refusals()
         self.root = tk.Tk()
         self.root.withdraw()
         self.windows: dict[str, tk.Toplevel] = {}
@@ -66,7 +69,6 @@ class Host:
         window = tk.Toplevel(self.root, name=f"w{self.count}")
         window.withdraw()
         window.geometry("320x200")
-        window.bind("<Unmap>", lambda _: window.winfo_pointerxy())  # hear BadWindow while Tk still forgives it
         tk.Label(window, text=f"window {self.count}").pack(expand=True)
         name_for_the_witness(window, window.winfo_name())
         return window
@@ -96,27 +98,44 @@ class Host:
             self.warm = None
 
     def heed(self) -> None:
-        """Do what the launcher has asked for, or a script: `open`, `close w1`, `quit`, or Tcl: `wm withdraw .w1`."""
-        while not self.orders.empty():
-            order = self.orders.get()
-            match order.split() if isinstance(order, str) else order:
-                case events.HostShouldQuit() | replies.Shutdown() | ["quit"]:
-                    self.root.quit()
-                case replies.ProbeUiThread(nonce):  # does this thread run? It does, for it is here
-                    self.ask(self.client.report_ui_thread_alive(nonce))
-                case replies.SpawnPoolWindow(saga_id):
-                    self.warm = self.warm or self.build()
-                    self.ask(self.client.report_pool_window_added(self.warm.winfo_name(), saga_id=saga_id))
-                case replies.ReapPanes(label, saga_id):  # our windows have none
-                    self.ask(self.client.report_panes_reaped(label, saga_id=saga_id))
-                case replies.DrainPoolIfLast(label, saga_id):
-                    self.drain_if_last()
-                    self.ask(self.client.report_pool_drain_decision(label, not self.windows, saga_id=saga_id))
-                case ["open" | "close" as what, *label]:
-                    getattr(self, what)(*label)
-                case [_, *_]:
-                    self.root.tk.eval(order)
-        self.root.after(20, self.heed)
+        """Do what the launcher has asked for; and again soon, even if something went wrong."""
+        try:
+            while not self.orders.empty():
+                self.obey(self.orders.get())
+        finally:
+            self.root.after(20, self.heed)
+
+    def obey(self, order: Any) -> None:
+        """Do this, or what a script says: `open`, `close w1`, `quit`, or Tcl: `wm withdraw .w1`."""
+        match order.split() if isinstance(order, str) else order:
+            case events.HostShouldQuit() | replies.Shutdown() | ["quit"]:
+                self.root.quit()
+            case replies.ProbeUiThread(nonce):  # does this thread run? It does, for it is here
+                self.ask(self.client.report_ui_thread_alive(nonce))
+            case replies.SpawnPoolWindow(saga_id):
+                self.warm = self.warm or self.build()
+                self.ask(self.client.report_pool_window_added(self.warm.winfo_name(), saga_id=saga_id))
+            case replies.ReapPanes(label, saga_id):  # our windows have none
+                self.ask(self.client.report_panes_reaped(label, saga_id=saga_id))
+            case replies.DrainPoolIfLast(label, saga_id):
+                self.drain_if_last()
+                self.ask(self.client.report_pool_drain_decision(label, not self.windows, saga_id=saga_id))
+            case ["open" | "close" as what, *label]:
+                getattr(self, what)(*label)
+            case [_, *_]:
+                self.root.tk.eval(order)
+
+
+def survive_refusals() -> None:
+    """Go on where the X server refuses a request, for the window was destroyed by somebody else: Tk would end us.
+
+    To be called before there is a display: what Tk's own error handler does not forgive then comes to this one.
+    """
+    with contextlib.suppress(OSError):  # where there is no X11, nobody refuses
+        ctypes.CDLL("libX11.so.6").XSetErrorHandler(FORGIVE)
+
+
+FORGIVE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)(lambda display, error: 0)
 
 
 def name_for_the_witness(window: tk.Toplevel, label: str) -> None:

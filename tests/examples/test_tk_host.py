@@ -220,6 +220,18 @@ def test_the_last_window_destroyed_behind_the_hosts_back_has_it_quit(scene: Scen
 
 
 @BOTH
+def test_a_host_that_draws_in_a_window_while_somebody_destroys_it_survives(scene: Scene) -> None:
+    hwnd = scene.until("window_observed", label="w1", visible=True)["hwnd"]
+    gone = Path(scene.environ["QUARTERDECK_ENDPOINT"]).with_name("gone")
+    draw = "catch {.w1.!label configure -text [clock clicks]; update idletasks}"
+    scene.order(f"while 1 {{set last [file exists {gone}]; {draw}; if {{$last}} break}}")  # it draws once more then
+    scene.xdotool("windowclose", str(hwnd))
+    gone.touch()
+    assert scene.until("process_exited")["reason"] == "goodbye"
+    assert scene.host.wait(PATIENCE_S) == 0
+
+
+@BOTH
 def test_a_host_killed_by_the_x_server_leaves_its_windows_orphaned_and_no_drift(scene: Scene) -> None:
     hwnd = scene.until("window_observed", label="w1", visible=True)["hwnd"]
     scene.xdotool("windowkill", str(hwnd))
