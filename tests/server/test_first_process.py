@@ -104,12 +104,13 @@ def test_orphans_of_whoever_was_started_from_outside_are_buried(container: Conta
     container.client.until(event="child_ready")
     go = container.folder / "go"
     os.mkfifo(go)
+    held = os.open(go, os.O_RDWR)
     container.run_inside(f"(read line < {go}) & (read line < {go}) & true")
     orphans = [child for child in container.first.children() if child.name() == "sh"]
     assert len(orphans) == 2
-    with open(go, "w"):
-        pass  # they read the end, and end
+    os.write(held, b"\n\n")  # a line for each, whenever it comes to read, and they end
     container.client.eventually(lambda: not any(map(psutil.pid_exists, (o.pid for o in orphans))), "both are buried")
+    os.close(held)
 
 
 def test_what_a_killed_guard_leaves_is_ended_and_buried(container: Container) -> None:
