@@ -56,6 +56,7 @@ CLIENT = {
     "Client",
     "Cursor",
     "Holder",
+    "LauncherHere",
     "RunChanged",
     "Told",
     "Unknown",
@@ -68,6 +69,7 @@ CLIENT = {
     "find_endpoint",
     "last_holder",
     "last_holder_at",
+    "launcher_here",
 }
 
 

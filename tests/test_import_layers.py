@@ -78,8 +78,12 @@ LAYERS = {
     "log": Layer(_names("errors")),
     "transport": Layer(_names("errors config"), _names("platformdirs psutil uvloop")),
     "drivers": Layer(_names("core.step schema errors"), _names("msgspec psutil xcffib"), never=NO_JSON, siblings=False),
+    # Where nobody listens, the error names the launcher that a command would have found.
     "client": Layer(
-        _names("schema wire transport errors slices core.mirror"), _names("msgspec psutil uvloop"), never=NO_JSON
+        _names("schema wire transport errors slices core.mirror"),
+        _names("msgspec psutil uvloop"),
+        never=NO_JSON,
+        lazily=_names("deckfile.finding"),
     ),
     "server": Layer(
         _names("errors schema config deckfile slices core wire log transport drivers"),

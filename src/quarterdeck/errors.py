@@ -24,9 +24,17 @@ what is wrong and, where it is known, what to do about it.
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal
 
 Fault = Literal["local", "remote", "environment"]
+Origin = Literal["endpoint", "data_dir", "environment", "default"]
+
+_ORIGINS: Final[dict[Origin, str]] = {
+    "endpoint": "the address that was given",
+    "data_dir": "the address of the data folder that was given",
+    "environment": "the address in QUARTERDECK_ENDPOINT",
+    "default": "your default launcher's address, since neither an argument nor QUARTERDECK_ENDPOINT says another",
+}
 
 
 class QuarterdeckError(Exception):
@@ -84,11 +92,15 @@ class AlreadyRunning(EndpointError):
 
 
 class NoLauncher(EndpointError):
-    """Raised when nobody listens at the address, a path or a pipe's name."""
+    """Raised when nobody listens at the address, a path or a pipe's name. `origin` is who said the address, None where
+    that is not known; `instead` says which launcher might be meant.
+    """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, origin: Origin | None = None, instead: str | None = None) -> None:
         self.address = address
-        super().__init__(f"no launcher listens at {address}")
+        self.origin = origin
+        where = address if origin is None else f"{address}, {_ORIGINS[origin]}"
+        super().__init__(f"no launcher listens at {where}" + (f"; {instead}" if instead else ""))
 
 
 class EndpointRefused(EndpointError):

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from quarterdeck.client.aio import Client, connect
     from quarterdeck.client.blocking import BlockingClient, connect_blocking
     from quarterdeck.client.cursor import Cursor, RunChanged, Told
+    from quarterdeck.client.nearby import LauncherHere, launcher_here
     from quarterdeck.transport.endpoint import (
         Holder,
         current_holder,
@@ -32,6 +33,7 @@ _HOMES: Final = {
     "Told": "quarterdeck.client.cursor",
     "Unknown": "quarterdeck.wire.codec",
     "Holder": "quarterdeck.transport.endpoint",
+    "LauncherHere": "quarterdeck.client.nearby",
     "connect": "quarterdeck.client.aio",
     "connect_blocking": "quarterdeck.client.blocking",
     "current_holder": "quarterdeck.transport.endpoint",
@@ -40,6 +42,7 @@ _HOMES: Final = {
     "find_endpoint": "quarterdeck.client.address",
     "last_holder": "quarterdeck.transport.endpoint",
     "last_holder_at": "quarterdeck.transport.endpoint",
+    "launcher_here": "quarterdeck.client.nearby",
     "prepare_data_dir": "quarterdeck.transport.folders",
 }
 
@@ -48,6 +51,7 @@ __all__ = [
     "Client",
     "Cursor",
     "Holder",
+    "LauncherHere",
     "RunChanged",
     "Told",
     "Unknown",
@@ -59,6 +63,7 @@ __all__ = [
     "find_endpoint",
     "last_holder",
     "last_holder_at",
+    "launcher_here",
     "prepare_data_dir",
 ]
 

@@ -13,7 +13,7 @@ from collections.abc import Generator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from quarterdeck.client.address import find_endpoint
+from quarterdeck.client.address import Address
 from quarterdeck.client.aio_commands import AsyncCommands
 from quarterdeck.client.aio_events import Events, wake
 from quarterdeck.client.aio_link import Link
@@ -81,14 +81,16 @@ def connect(
         queue_max=queue_max,
         slices=slices,
     )
-    return Connecting(Client(terms, find_endpoint(endpoint=endpoint, data_dir=data_dir)))
+    address = Address(endpoint, data_dir)
+    return Connecting(Client(terms, address.text), address)
 
 
 class Connecting:
     """A client to be: await it, or use it as an async context manager, which says goodbye at the end. Once."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, address: Address) -> None:
         self._client = client
+        self._address = address
 
     def __await__(self) -> Generator[object, None, Client]:
         """Connect and register."""
@@ -105,7 +107,10 @@ class Connecting:
         await self._client.close()
 
     async def _open(self) -> Client:
-        await self._client.open()
+        try:
+            await self._client.open()
+        except NoLauncher as error:
+            raise self._address.missed() from error.__cause__
         return self._client
 
 

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from quarterdeck import transport
-from quarterdeck.client.address import find_endpoint
+from quarterdeck.client.address import Address
 from quarterdeck.client.backoff import Backoff
 from quarterdeck.client.blocking_commands import BlockingCommands
 from quarterdeck.client.calls import Call
@@ -76,8 +76,12 @@ def connect_blocking(
         queue_max=queue_max,
         slices=slices,
     )
-    client = BlockingClient(terms, find_endpoint(endpoint=endpoint, data_dir=data_dir))
-    client.open()
+    address = Address(endpoint, data_dir)
+    client = BlockingClient(terms, address.text)
+    try:
+        client.open()
+    except NoLauncher as error:
+        raise address.missed() from error.__cause__
     return client
 
 

@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from quarterdeck.deckfile.finding import DECKFILE_NAME, data_dir_of, find_data_dir, find_deckfile
+    from quarterdeck.deckfile.finding import DECKFILE_NAME, data_dir_of, find_deckfile, nearest_deckfile
     from quarterdeck.deckfile.reading import parse_deckfile, read_deckfile
     from quarterdeck.deckfile.relations import is_name
     from quarterdeck.deckfile.spec import DeckFile, ProcessSpec, Ready, start_order
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 _HOMES: Final = {
     "DECKFILE_NAME": "finding",
     "data_dir_of": "finding",
-    "find_data_dir": "finding",
     "find_deckfile": "finding",
     "is_name": "relations",
+    "nearest_deckfile": "finding",
     "parse_deckfile": "reading",
     "read_deckfile": "reading",
     "DeckFile": "spec",
@@ -40,9 +40,9 @@ __all__ = [
     "Ready",
     "data_dir_of",
     "deckfile_schema",
-    "find_data_dir",
     "find_deckfile",
     "is_name",
+    "nearest_deckfile",
     "parse_deckfile",
     "read_deckfile",
     "start_order",

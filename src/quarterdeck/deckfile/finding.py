@@ -30,7 +30,7 @@ def find_deckfile(start: Path) -> Path:
     """
     from pathlib import Path
 
-    found = _nearest(os.path.abspath(start))
+    found = nearest_deckfile(os.path.abspath(start))
     if found is None:
         raise ConfigError(
             f"no {DECKFILE_NAME} in {os.path.abspath(start)} or a folder above it; "
@@ -39,13 +39,19 @@ def find_deckfile(start: Path) -> Path:
     return Path(found)
 
 
-def find_data_dir(start: str) -> str | None:
-    """The absolute path of the data folder that belongs to the nearest `quarterdeck.toml`; None where there is none.
-
-    Raises: ConfigError where the nearest one above is a stranger's, or does not say which folder it is.
-    """
-    found = _nearest(os.path.abspath(start))
-    return None if found is None else data_dir_of(found)
+def nearest_deckfile(folder: str) -> str | None:
+    """The file in this folder, an absolute path, or in the nearest one above. Raises: ConfigError, if a stranger's."""
+    place = folder
+    while True:
+        path = os.path.join(place, DECKFILE_NAME)
+        if os.path.isfile(path):
+            if (place != folder or _is_shared(place)) and not _is_trusted(path):
+                raise ConfigError(f"{path}: belongs to another user; if that is meant, name it: --config {path}")
+            return path
+        above = os.path.dirname(place)
+        if above == place:
+            return None
+        place = above
 
 
 def data_dir_of(path: str) -> str:
@@ -81,21 +87,6 @@ def _written(path: str, content: bytes) -> str:
     if not isinstance(given, str) or not given or "\0" in given:
         raise ConfigError(f"{path}: quarterdeck.data_dir: expected a path; or name the folder: --data-dir FOLDER")
     return given
-
-
-def _nearest(folder: str) -> str | None:
-    """The file in this folder, an absolute path, or in the nearest one above. Raises: ConfigError, if a stranger's."""
-    place = folder
-    while True:
-        path = os.path.join(place, DECKFILE_NAME)
-        if os.path.isfile(path):
-            if (place != folder or _is_shared(place)) and not _is_trusted(path):
-                raise ConfigError(f"{path}: belongs to another user; if that is meant, name it: --config {path}")
-            return path
-        above = os.path.dirname(place)
-        if above == place:
-            return None
-        place = above
 
 
 def _is_trusted(path: str) -> bool:

@@ -81,6 +81,10 @@ def _run(args: Sequence[str]) -> int:
         from quarterdeck.ui.pings import show_pings
         from quarterdeck.ui.place import terms_of
 
+        if not place:
+            from quarterdeck.ui.elsewhere import tell_elsewhere
+
+            tell_elsewhere()
         show_pings(terms_of(**place), 1, as_json=False)
         return Exit.DONE
     if name == "serve" and (launcher := plain.read(words, BE, SET)) is not None:

@@ -16,6 +16,7 @@ import click
 
 from quarterdeck.errors import NoLauncher
 from quarterdeck.ui import place
+from quarterdeck.ui.elsewhere import tell_elsewhere
 
 CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -92,6 +93,8 @@ def address_options(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def with_address(*args: Any, endpoint: str | None, data_dir: str | None, config: str | None, **kwargs: Any) -> Any:
         address = Address.given(endpoint, data_dir, config)
+        if address == Address() and not kwargs.get("as_json"):
+            tell_elsewhere()
         try:
             return function(*args, address=address, **kwargs)
         except NoLauncher as error:

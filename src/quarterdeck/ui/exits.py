@@ -77,9 +77,7 @@ def failure_of(error: QuarterdeckError) -> Failure:
         remedy = _REFUSALS.get(error.code)
     else:
         remedy = _REMEDIES.get(kind)
-    text = str(error)
-    if isinstance(error, NoLauncher) and (origin := origin_of(error.address)) is not None:
-        text = f"{text}: {origin}"
+    text = nobody_at(error.address) if isinstance(error, NoLauncher) else str(error)
     if remedy is not None and not _says_remedy(text):
         text = f"{text.rstrip('.')}; {remedy}"
     if isinstance(error, NoLauncher) and os.path.exists(error.address):  # who ends in good order removes its socket
@@ -89,6 +87,14 @@ def failure_of(error: QuarterdeckError) -> Failure:
     return Failure(text, _CODES.get(kind, Exit.FAILED))
 
 
+def nobody_at(address: str) -> str:
+    """That no launcher listens there, and why a command looked there: what the client's error says of that is for who
+    writes a program.
+    """
+    origin = origin_of(address)
+    return f"{NoLauncher(address)}: {origin}" if origin is not None else str(NoLauncher(address))
+
+
 def _says_remedy(text: str) -> bool:
     """Whether the error names a command or a flag already."""
-    return "quarterdeck " in text or "--" in text
+    return "quarterdeck " in text or " --" in text or "(--" in text

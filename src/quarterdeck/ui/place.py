@@ -52,15 +52,10 @@ def folder_of(config: str | None = None) -> str | None:
 
     Raises: ConfigError where the file does not say it.
     """
-    from quarterdeck.deckfile.finding import data_dir_of, find_data_dir
+    from quarterdeck.deckfile.finding import data_dir_of
 
-    if config is not None:
-        return data_dir_of(os.path.abspath(config))
-    try:
-        here = os.getcwd()
-    except OSError:  # the folder was removed under us
-        return None
-    return find_data_dir(here)
+    path = _nearest_deckfile() if config is None else os.path.abspath(config)
+    return None if path is None else data_dir_of(path)
 
 
 def origin_of(address: str) -> str | None:
@@ -68,11 +63,28 @@ def origin_of(address: str) -> str | None:
     from quarterdeck.client import find_endpoint
 
     if address == os.environ.get("QUARTERDECK_ENDPOINT"):
-        return "the address is that of QUARTERDECK_ENDPOINT"
+        from quarterdeck.ui.elsewhere import not_that, passed_over
+
+        here = passed_over(address)
+        said = "the address is that of QUARTERDECK_ENDPOINT"
+        return said if here is None else f"{said}, {not_that(here)}"
     try:
-        is_default = folder_of() is None and address == find_endpoint()
+        deckfile = _nearest_deckfile()
+        folder = folder_of()
+        if address != find_endpoint(data_dir=folder):
+            return None
     except QuarterdeckError:
         return None
-    if is_default:
-        return "that is your default launcher's address, for there is no quarterdeck.toml here or in a folder above"
-    return None
+    if deckfile is not None:
+        return f"that is where the launcher of {deckfile} is to be"
+    return "that is your default launcher's address, for there is no quarterdeck.toml here or in a folder above"
+
+
+def _nearest_deckfile() -> str | None:
+    from quarterdeck.deckfile.finding import nearest_deckfile
+
+    try:
+        here = os.getcwd()
+    except OSError:  # the folder was removed under us
+        return None
+    return nearest_deckfile(here)

@@ -30,6 +30,10 @@ command's name:
    you or to root;
 4. this user's default data folder.
 
+A program that connects looks in the same order, without 3: [why](client.md#where-the-launcher-is). Where 2 leads away
+from a launcher of 3 that runs, a line on standard error says so, if that is a terminal: not with `--json`, nor in a
+process of a launcher, and not where a flag says which one is meant.
+
 A launcher has 10 s to answer a command; `QUARTERDECK_ANSWER_WITHIN` says another number of seconds, and the
 `--answer-within` of `up`, `run` and `down` beats it.
 

@@ -24,7 +24,8 @@ def with_survivors(error: NoLauncher, address: Address) -> NoLauncher | Failure:
     if not found:
         return error
     remedy = "take over what lives (quarterdeck up), or end it (quarterdeck down)"
-    return Failure(f"{error}; it was killed, and its children live on: {listed(found)}; {remedy}", Exit.NO_LAUNCHER)
+    said = NoLauncher(error.address)
+    return Failure(f"{said}; it was killed, and its children live on: {listed(found)}; {remedy}", Exit.NO_LAUNCHER)
 
 
 def end_survivors(

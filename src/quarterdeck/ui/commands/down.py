@@ -11,7 +11,7 @@ import click
 
 from quarterdeck.errors import NoLauncher, Timeout
 from quarterdeck.ui.command import Address, Command, address_options, answer_option
-from quarterdeck.ui.exits import Failure
+from quarterdeck.ui.exits import Failure, nobody_at
 from quarterdeck.ui.screen import standard_output
 
 EXAMPLES = (
@@ -46,14 +46,14 @@ def command(address: Address, now: bool, wait_s: float | None, answer_within: fl
     place = find_endpoint(**address.options())
     try:
         client = reach(place, "down", within_s=answer_within)
-    except NoLauncher as error:
+    except NoLauncher:
         from quarterdeck.ui.survivors import end_survivors, listed
 
         ended = end_survivors(address, place, screen.line, now=now, wait_s=wait_s, deadline=deadline)
         if ended:
             screen.line(f"the launcher was killed before; ended what lived on: {listed(ended)}", "bold")
         else:
-            screen.line(f"nothing to stop: {error}")
+            screen.line(f"nothing to stop: {nobody_at(place)}")
         return
     with client:
         who = f"launcher pid {client.launcher_pid}"

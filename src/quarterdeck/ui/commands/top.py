@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from quarterdeck.errors import QuarterdeckError
+from quarterdeck.errors import NoLauncher, QuarterdeckError
 from quarterdeck.ui.command import Address, Command, address_options
-from quarterdeck.ui.exits import Exit, Failure
+from quarterdeck.ui.exits import Exit, Failure, nobody_at
 from quarterdeck.ui.screen import standard_output
 
 if TYPE_CHECKING:
@@ -138,7 +138,8 @@ class Watched:
             self._pid = self._client.launcher_pid
         except (QuarterdeckError, OSError) as error:
             self.close()
-            self.notice = f"{error}; looking again"
+            said = nobody_at(error.address) if isinstance(error, NoLauncher) else error
+            self.notice = f"{said}; looking again"
             return
         self.vitals = vitals_of(look, self._pid, self._before)
         self._before = look
