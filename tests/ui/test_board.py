@@ -48,6 +48,22 @@ def test_what_is_to_come_up(states: tuple[ChildState, ...], optional: bool, outc
     assert tell(card, *states) == outcome
 
 
+def test_one_that_was_ready_for_it_ran_may_crash_and_an_optional_one_costs_nobody_anything() -> None:
+    board = Board([Card("web"), Card("nice", optional=True), Card("other")])
+    for name in ("web", "nice"):
+        board.cards[name].await_("up")
+    for name in board.cards:
+        board.tell(told(name, "running"))
+        board.tell(told(name, "ready", e.IT_RUNS))
+    assert [name for name, card in board.cards.items() if card.only_runs] == ["web", "nice"]
+    for name in board.cards:
+        board.tell(told(name, "backoff", "exit code 1", 1))
+    assert [card.name for card in board.crashed()] == ["web"]
+    board.tell(told("web", "running"))
+    board.tell(told("web", "ready"))  # its configuration has something better now
+    assert (board.crashed(), board.cards["web"].only_runs) == ([], False)
+
+
 def test_a_stop_that_is_a_part_of_it_is_no_outcome_and_another_one_is() -> None:
     card = Card("web", state="ready")
     card.await_("up", stop_is_due=True)

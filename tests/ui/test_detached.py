@@ -95,8 +95,10 @@ def test_one_that_fails_is_told_with_its_last_lines_and_the_rest_runs_on(deck: D
     assert done.returncode == 1
     assert done.stdout.splitlines()[-2:] == ["  | one", "  | boom"]
     pid = deck.launcher_pid()
-    assert done.stderr.startswith(f"quarterdeck: web: failed; the launcher (pid {pid}) and what else it runs go on: ")
-    assert done.stderr.count("\n") == 1
+    assert done.stderr == (
+        f"quarterdeck: web: not ready; what it wrote: quarterdeck logs web. The launcher (pid {pid}) and all else "
+        "run on: mend it, then quarterdeck restart web or reload, or quarterdeck down\n"
+    )
     assert deck.states() == {"db": "ready", "web": "failed", "slow": "running"}
 
 
@@ -106,11 +108,54 @@ def test_a_program_that_does_not_exist_is_told_at_once_though_it_is_tried_again(
     assert done.returncode == 1
     first, last = done.stderr.splitlines()
     assert first == "quarterdeck: warning: web: this machine has no program no-such-program"
-    assert last.startswith("quarterdeck: web: failed; the launcher ")
+    assert last.startswith("quarterdeck: web: not ready; what it wrote: ")
     assert deck.states()["web"] == "backoff"
     done = deck.run("start", "web")
     assert done.returncode == 1
     assert "web: not ready" in done.stderr
+
+
+def test_one_that_is_ready_because_it_runs_and_crashes_at_once_is_told(deck: Deck) -> None:
+    web = process("web", FAILS, after=["db"], ready="running", backoff_s=1000, backoff_max_s=1000)
+    deck.write(process("db", SERVES), web)
+    done = deck.run("up", "-d", "--settle", "10000")
+    assert done.returncode == 1
+    lines = done.stdout.splitlines()
+    assert told(lines, "web") == ["web started, pid N", "web is ready", "web exit code N; starts again in N min N s"]
+    assert lines[-2:] == ["  | one", "  | boom"]
+    assert done.stderr.startswith(
+        "quarterdeck: web: did not stay up: exit code 7; what it wrote: quarterdeck logs web. "
+    )
+    assert deck.states() == {"db": "ready", "web": "backoff"}
+
+
+def test_one_that_stays_up_is_looked_at_for_as_long_as_one_likes(deck: Deck) -> None:
+    deck.write(process("db", SERVES), process("web", SERVES, ready="running"))
+    done = deck.run("up", "-d", "--settle", "0.01")
+    assert done.returncode == 0
+    assert " s, and stayed up for 0.01 s; launcher pid " in done.stdout
+    done = deck.run("restart", "db", "--settle", "10000")  # which has something better to show it
+    assert (done.returncode, "stayed up" in done.stdout) == (0, False)
+    done = deck.run("restart", "web", "--settle", "0")
+    assert (done.returncode, "stayed up" in done.stdout) == (0, False)
+
+
+def test_one_need_not_wait_for_it_or_not_for_ever(deck: Deck) -> None:
+    deck.write(process("slow", ["sleep", "10000"], ready={"log": "never"}))
+    done = deck.run("up", "-d", "--no-wait")
+    assert (done.returncode, done.stdout) == (0, f"asked to start; launcher pid {deck.launcher_pid()}\n")
+    assert deck.run("down").returncode == 0
+    done = deck.run("up", "-d", "--wait", "0.1")
+    assert (done.returncode, done.stderr) == (1, "quarterdeck: slow: not ready within 0.1 s; see: quarterdeck ps\n")
+    done = deck.run("up", "--wait", "1")
+    assert (done.returncode, done.stderr.split(":")[1]) == (2, " --wait, --no-wait and --settle are for up -d")
+
+
+def test_the_launcher_ends_with_its_process_that_did_not_stay_up(deck: Deck) -> None:
+    app = process("app", ["sh", "-c", "exit 7"], ready="running", restart="never")
+    deck.write('[quarterdeck]\nexit_from = "app"', app)
+    done = deck.run("up", "-d", "--settle", "10000")
+    assert (done.returncode, "the launcher has ended, exit code 7" in done.stderr) == (7, True)
 
 
 def test_what_is_optional_may_fail_and_what_has_ended_well_is_up(deck: Deck) -> None:

@@ -84,7 +84,11 @@ def test_what_only_the_next_start_takes_and_who_fails_is_told(deck: Deck) -> Non
     done = deck.run("reload")
     assert done.returncode == 1
     assert "  | one\n  | boom\n" in done.stdout
-    assert done.stderr == "quarterdeck: web: not ready or gone; what it wrote: quarterdeck logs web\n"
+    assert done.stderr.startswith("quarterdeck: web: not ready; what it wrote: quarterdeck logs web. The launcher ")
+    deck.write(TWO[0], process("web", FAILS, restart="never", ready="running"))
+    done = deck.run("reload", "--settle", "10000")
+    assert (done.returncode, done.stdout.splitlines()[-2:]) == (1, ["  | one", "  | boom"])
+    assert done.stderr.startswith("quarterdeck: web: did not stay up: exit code 7; what it wrote: ")
 
 
 def test_a_launcher_without_a_file_is_left_alone(deck: Deck) -> None:

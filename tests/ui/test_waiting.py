@@ -58,10 +58,23 @@ def test_a_failure_is_told_with_why_and_its_last_lines(deck: Deck) -> None:
     lines = done.stdout.splitlines()
     assert told(lines, "dies") == ["dies started, pid N", "dies has failed: exit code N"]
     assert lines[-2:] == ["  | one", "  | boom"]
-    assert done.stderr == "quarterdeck: dies: not ready; what it wrote: quarterdeck logs dies\n"
+    assert done.stderr.startswith("quarterdeck: dies: not ready; what it wrote: quarterdeck logs dies. The launcher ")
     done = deck.run("start", "after")  # which starts what it comes after, in vain
     assert done.returncode == 1
     assert told(done.stdout.splitlines(), "after") == ["after is stopped: it comes after dies, which has failed"]
+
+
+def test_one_that_is_ready_because_it_runs_and_crashes_at_once_is_told(deck: Deck) -> None:
+    deck.write(process("web", FAILS, ready="running", backoff_s=1000, backoff_max_s=1000, autostart=False))
+    assert deck.run("up", "-d").returncode == 0
+    for verb in ("start", "restart"):  # of two that crashed, the last lines are the second one's
+        done = deck.run(verb, "web", "--settle", "10000")
+        assert (done.returncode, done.stdout.splitlines()[-3:]) == (
+            1,
+            [done.stdout.splitlines()[-3], "  | one", "  | boom"],
+        )
+        assert "web exit code 7; starts again in" in done.stdout.splitlines()[-3]
+        assert done.stderr.startswith("quarterdeck: web: did not stay up: exit code 7; what it wrote: ")
 
 
 def test_one_need_not_wait_or_not_for_ever(deck: Deck) -> None:

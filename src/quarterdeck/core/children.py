@@ -39,6 +39,7 @@ from quarterdeck.core.step import (
     SpawnChild,
     Step,
 )
+from quarterdeck.schema import events as e
 from quarterdeck.schema.commands import RestartProcess, StartProcess, StopProcess
 
 CONFIGURED: Final = "configured"
@@ -411,7 +412,7 @@ def _alive(
 def _ready(state: State, step: Step, child: Child, ctx: Context) -> None:
     child.ready_ms = ctx.now_ms
     state.deadlines.drop(Deadline(child.plan.name, 0, "child_ready"))
-    enter(state, step, child, "ready")
+    enter(state, step, child, "ready", reason=e.IT_RUNS if child.plan.ready == "running" else None)
     step.effects.append(ReadyChild(child.plan.name, child.pid))
     for name in state.dependents.get(child.plan.name, ()):
         _start_if_due(state, step, state.children[name])

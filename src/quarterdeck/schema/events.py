@@ -90,6 +90,9 @@ class Activated(EventBase, tag="activated", frozen=True):
     pid: int
 
 
+IT_RUNS: Final = "it runs"
+"""The `reason` of a child's `child_ready` where nothing better shows that it is ready."""
+
 LEFT_BEHIND: Final = "what it left behind was killed: "
 """In the `reason` of a child's event: behind it stand the processes that it had left behind, and who had started them.
 """
@@ -112,7 +115,7 @@ class ChildStarted(ChildEvent, tag="child_started", frozen=True):
 
 
 class ChildReady(ChildEvent, tag="child_ready", frozen=True):
-    """A child is ready."""
+    """A child is ready. Its `reason` is `it runs` where nothing better is to show that, else null."""
 
 
 class ChildStopping(ChildEvent, tag="child_stopping", frozen=True):

@@ -40,6 +40,8 @@ class Card:
         self.removed = removed
         """Whether it is not configured any more: no name or pattern means it."""
         self.event: e.ChildEvent | None = None
+        self.reason: str | None = None
+        """Why it is in its state, where that was told."""
         self.goal: Goal | None = None
         self.outcome: Outcome | None = None
         self._stop_is_due = False
@@ -53,7 +55,7 @@ class Card:
 
     def tell(self, event: e.ChildEvent) -> None:
         """Take what was told of it."""
-        self.event, self.state = event, event.state
+        self.event, self.state, self.reason = event, event.state, event.reason
         self.removed = isinstance(event, e.ChildStopping | e.ChildStopped) and event.removed is True
         self._cannot_start = event.state == "backoff" and event.pid is None and event.delay_ms is not None
         if event.state == "stopped" and (self._stop_is_due or _is_to_start(event)):
@@ -61,10 +63,20 @@ class Card:
         elif self.goal is not None:
             self.outcome = self._outcome_of(event.state)
 
-    def correct(self, state: ChildState) -> None:
+    @property
+    def only_runs(self) -> bool:
+        """Whether it was told as ready, and nothing better shows that than that it runs."""
+        return self.goal == "up" and self.state == "ready" and self.reason == e.IT_RUNS
+
+    @property
+    def has_crashed(self) -> bool:
+        """Whether it ended by itself, and somebody waited for it to be up."""
+        return self.goal == "up" and not self.optional and self.state in ("backoff", "failed")
+
+    def correct(self, state: ChildState, reason: str | None = None) -> None:
         """It is in this state, and how it came there is not known."""
         if state != self.state:
-            self.state, self.event = state, None
+            self.state, self.reason, self.event = state, reason, None
             self._stop_is_due = self._cannot_start = False
             if self.goal is not None:
                 self.outcome = self._outcome_of(state)
@@ -121,6 +133,10 @@ class Board:
         """Those of which it will not come."""
         return [card for card in self.cards.values() if card.outcome == "failed"]
 
+    def crashed(self) -> list[Card]:
+        """Those that did not stay up."""
+        return [card for card in self.cards.values() if card.has_crashed]
+
     def await_all_down(self) -> None:
         """The launcher quits: all that live are to go."""
         for card in self.cards.values():
@@ -130,6 +146,6 @@ class Board:
 
     def correct(self, rows: Iterable[ChildRow]) -> None:
         """Events were missed: this is how they are now."""
-        states = {row.name: row.state for row in rows}
-        for name in [*self.cards, *(name for name in states if name not in self.cards)]:
-            self.cards.setdefault(name, Card(name)).correct(states.get(name, "stopped"))
+        found = {row.name: (row.state, row.reason) for row in rows}
+        for name in [*self.cards, *(name for name in found if name not in self.cards)]:
+            self.cards.setdefault(name, Card(name)).correct(*found.get(name, ("stopped", None)))

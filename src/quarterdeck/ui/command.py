@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import gc
 import os
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ import click
 from quarterdeck.errors import NoLauncher
 from quarterdeck.ui import place
 from quarterdeck.ui.elsewhere import tell_elsewhere
+from quarterdeck.ui.patience import SETTLE_S, Patience
 
 CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -146,11 +148,31 @@ def answer_option(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def wait_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command `--wait` and `--no-wait`; its function gets `wait_s` (none: as long as it takes) and `waits`."""
+    """Give a command `--wait` and `--no-wait`; its function gets them as `patience`."""
+
+    @functools.wraps(function)
+    def with_patience(
+        *args: Any, wait_s: float | None, waits: bool, settle_s: float | None = 0.0, **kwargs: Any
+    ) -> Any:
+        settle_s = SETTLE_S if settle_s is None else settle_s
+        return function(*args, patience=Patience(time.monotonic(), waits, wait_s, settle_s), **kwargs)
+
     wait = click.option("--wait", "wait_s", type=click.FloatRange(min=0), metavar="SECONDS",
                         help="How long to wait; then exit code 1. [default: as long as it takes]")  # fmt: skip
     no_wait = click.option("--no-wait", "waits", is_flag=True, flag_value=False, default=True, help="Do not wait.")
-    return wait(no_wait(function))
+    return wait(no_wait(with_patience))
+
+
+def settle_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same for a command that starts processes, and `--settle`."""
+    return click.option(
+        "--settle",
+        "settle_s",
+        type=click.FloatRange(min=0),
+        metavar="SECONDS",
+        help="How long to look on once all are ready, where one of them has nothing better than running to show it; "
+        f"exit code 1 if one crashes meanwhile. 0: not at all. [default: {SETTLE_S:g}]",
+    )(wait_options(function))
 
 
 def json_option(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -23,11 +23,13 @@ from quarterdeck.ui.progress import Progress
 from quarterdeck.ui.reaching import LOOK_AGAIN_S, silent
 from quarterdeck.ui.screen import Screen
 from quarterdeck.ui.text import safe
+from quarterdeck.ui.waiting import settle
 
 if TYPE_CHECKING:
     from quarterdeck.client.blocking import BlockingClient
     from quarterdeck.config import Config
     from quarterdeck.ui.application import Application
+    from quarterdeck.ui.patience import Patience
 
 ROOM_FOR_LAST_WORDS: Final = 1 << 16
 """Of what a launcher wrote that ended at once."""
@@ -107,35 +109,32 @@ class Detached:
         return Failure(f"the launcher did not start (exit code {code}); its log is {self.log}", max(code, 1))
 
 
-def bring_up(application: Application, arguments: Sequence[str], screen: Screen, config: Config) -> int:
+def bring_up(
+    application: Application, arguments: Sequence[str], screen: Screen, config: Config, patience: Patience
+) -> int:
     """Start a launcher in the background, and tell of it until all are up or one has failed; returns the exit code.
 
-    Raises: Failure where one has failed, or the launcher did not start; AlreadyRunning.
+    Raises: as `waiting.settle`; Failure where the launcher did not start; AlreadyRunning.
     """
     from quarterdeck.client import Cursor
 
-    begun = time.monotonic()
     launcher = Detached(application, arguments, config)
     try:
         with launcher.client() as client:
+            if not patience.waits:
+                screen.line(f"asked to start; launcher pid {launcher.pid}")
+                return Exit.DONE
             client.subscribe(*OF_CHILDREN, since=Cursor(client.run_id, 0))
-            narrator = Narrator(client, application.board(), Progress(screen), begun=begun)
-            went_on = narrator.until_settled(or_failed=True)
-            failed = [card.name for card in narrator.board.failed()]
-            ends = not went_on or application.deck.exit_from in failed
-            if ends:
+            narrator = Narrator(client, application.board(), Progress(screen), begun=patience.begun)
+            stayed = settle(narrator, "ready", screen, patience, ends_with=application.deck.exit_from)
+            if stayed is None:
                 narrator.until_end()
     except KeyboardInterrupt:
         sys.stderr.write(f"quarterdeck: the launcher (pid {launcher.pid}) goes on; quarterdeck down ends it\n")
         raise
-    if ends:
+    if stayed is None:
         return _ended(launcher, screen)
-    if failed:
-        raise Failure(
-            f"{', '.join(failed)}: failed; the launcher (pid {launcher.pid}) and what else it runs go on: "
-            "quarterdeck logs, quarterdeck restart NAME, or quarterdeck down"
-        )
-    screen.line(f"{narrator.summary()}; launcher pid {launcher.pid}", "bold")
+    screen.line(f"{narrator.summary()}{stayed}; launcher pid {launcher.pid}", "bold")
     return Exit.DONE
 
 

@@ -32,6 +32,8 @@ MARKS: Final = {"out": "|", "err": "!", "log": "#"}
 _MARK_STYLES: Final = {"out": "bright_black", "err": "red", "log": "bold"}
 _COLOUR: Final = re.compile(r"\x1b\[[\d;:]*m")
 _TAB: Final = 8
+_LINES_AMONG: Final = 4
+"""So many lines are looked at for each that is wanted: ours stand among them, and those of a process begun since."""
 
 
 class Logs:
@@ -105,6 +107,27 @@ class Logs:
         ]
         self._logs |= {log.name: log for log in new}
         return new
+
+
+def last_written(data_dir: Path, name: str, count: int) -> list[str]:
+    """The last lines that the process of that name wrote which ended last, as they are shown; none where there is
+    nothing, or it cannot be read.
+    """
+    log = ChildLog(data_dir / LOGS_FOLDER, name)
+    wrote: list[str] = []
+    ended: list[str] = []
+    try:
+        log.skip_to_last(count * _LINES_AMONG)
+        for line in log.lines():
+            if line.stream != "log":
+                wrote.append(_shown(line.text))
+            elif line.text.startswith(b"ended"):
+                ended, wrote = wrote, []
+    except OSError:
+        return []
+    finally:
+        log.close()
+    return ended[-count:]
 
 
 class LogLines:

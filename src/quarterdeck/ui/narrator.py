@@ -54,6 +54,7 @@ class Narrator:
         self._client = client
         self._progress = progress
         self._begun = time.monotonic() if begun is None else begun
+        self._ended: float | None = None
         self._told = client.events() if told is None else told
         self._early = deque() if early is None else early
         self.lifecycle = "starting"
@@ -75,13 +76,26 @@ class Narrator:
             self._progress.show(())
         return True
 
+    def look_on(self, for_s: float) -> bool:
+        """Tell on for so long, or until one that was awaited crashes. False where the stream ended, or the launcher
+        began to quit, before.
+        """
+        end = time.monotonic() + for_s
+        while not self.board.crashed() and time.monotonic() < end:
+            try:
+                if not self._tell_next(end) or self.is_quitting:
+                    return False
+            except Timeout:
+                break
+        return True
+
     def until_end(self, deadline: float | None = None) -> None:
         """Tell until the launcher has ended: what happens, and its shutdown. Raises: Timeout at the deadline."""
         while not self.is_quitting:
             if not self._tell_next(deadline):
                 return
         self._progress.happened("the launcher quits", "bold")
-        self._begun = time.monotonic()
+        self._begun, self._ended = time.monotonic(), None
         self.board.await_all_down()
         count = len(self.board.left())
         if self.until_settled(deadline) and count:
@@ -94,9 +108,23 @@ class Narrator:
         """Whether the launcher ends, or has."""
         return self.lifecycle in ("quitting", "dead")
 
+    @property
+    def endpoint(self) -> str:
+        """Where its launcher listens."""
+        return self._client.endpoint
+
+    @property
+    def launcher_pid(self) -> int:
+        """Who its launcher is."""
+        return self._client.launcher_pid
+
+    def stop_clock(self) -> None:
+        """What was awaited has come: it took as long as until now."""
+        self._ended = time.monotonic()
+
     def took(self) -> str:
-        """The time since it was begun, or since the launcher quits."""
-        return duration(time.monotonic() - self._begun)
+        """The time from when it was begun, or the launcher quits, until it had come."""
+        return duration((self._ended or time.monotonic()) - self._begun)
 
     def summary(self) -> str:
         """How what was awaited to come up stands, in one sentence."""

@@ -25,12 +25,13 @@ from quarterdeck.ui.place import answer_s
 from quarterdeck.ui.progress import Progress
 from quarterdeck.ui.reaching import silent
 from quarterdeck.ui.screen import Screen
-from quarterdeck.ui.waiting import board_of, settle
+from quarterdeck.ui.waiting import board_of, wait_for
 
 if TYPE_CHECKING:
     from quarterdeck.client import Told
     from quarterdeck.client.blocking import BlockingClient
     from quarterdeck.ui.board import Board, Card
+    from quarterdeck.ui.patience import Patience
 
 STAGE: Final = "reload"
 COLOURS: Final = {"ok": "", "warn": "yellow", "error": "red"}
@@ -68,12 +69,12 @@ class Reload:
         self._screen.line(f"{os.path.relpath(self._path)} is read: {ended.detail}", COLOURS[ended.status])
         self._await_moved()
 
-    def wait(self, deadline: float | None, wait_s: float | None) -> int:
-        """Wait until what it moves is ready or gone; returns the exit code. Raises: as `waiting.settle`."""
+    def wait(self, patience: Patience) -> int:
+        """Wait until what it moves is ready or gone; returns the exit code. Raises: as `waiting.wait_for`."""
         if not self._board.awaited():
             return Exit.DONE
         narrator = Narrator(self._client, self._board, Progress(self._screen), told=self._told, early=self._early)
-        return settle(narrator, "ready or gone", self._screen, deadline, wait_s)
+        return wait_for(narrator, "ready or gone", self._screen, patience)
 
     def _signal(self) -> None:
         pid = self._client.process()

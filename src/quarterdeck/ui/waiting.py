@@ -1,18 +1,19 @@
 """Waiting: ask a launcher to start or stop processes, and wait until they are there or gone.
 
 Rules: the stream is followed before anything is asked, so that nothing is missed in between; a name that means none is
-refused before anything is done. Whoever failed is told with its last lines.
+refused before anything is done. It is given up as soon as one of them will not come. Whoever failed or crashed is told
+with its last lines.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from quarterdeck.errors import Timeout
 from quarterdeck.ui.board import ALIVE, Board, Card
-from quarterdeck.ui.child_words import all_of, counted
+from quarterdeck.ui.child_words import OUTPUT_LINES, all_of, counted
 from quarterdeck.ui.exits import Exit, Failure
 from quarterdeck.ui.naming import meant
 from quarterdeck.ui.narrator import OF_CHILDREN, Narrator
@@ -22,19 +23,17 @@ from quarterdeck.ui.screen import Screen
 
 if TYPE_CHECKING:
     from quarterdeck.client.blocking import BlockingClient
+    from quarterdeck.ui.patience import Patience
 
 Verb = Literal["start", "stop", "restart"]
 DONE: Final = {"start": "ready", "stop": "stopped", "restart": "ready again"}
 
 
-def ask_and_wait(
-    verb: Verb, patterns: Iterable[str], address: str, screen: Screen, *, wait_s: float | None, waits: bool
-) -> int:
+def ask_and_wait(verb: Verb, patterns: Iterable[str], address: str, screen: Screen, patience: Patience) -> int:
     """Ask for it, of each process that is meant, and wait until it is done; returns the exit code.
 
-    Raises: Failure for a name that means none, for whoever failed, and where it was not done within `wait_s`.
+    Raises: Failure for a name that means none; as `wait_for`.
     """
-    deadline = None if wait_s is None else time.monotonic() + wait_s
     with reach(address, verb) as client:
         client.subscribe(*OF_CHILDREN, snapshot=True)
         board = board_of(client)
@@ -42,7 +41,7 @@ def ask_and_wait(
         ask = _asking(client, verb)
         for name in names:
             _await(board.cards[name], verb)
-        if not waits:
+        if not patience.waits:
             for name in names:
                 ask(name)
             screen.line(f"{', '.join(names)}: asked to {verb}")
@@ -50,7 +49,7 @@ def ask_and_wait(
         narrator = Narrator(client, board, Progress(screen))
         for name in names:
             ask(name)
-        return settle(narrator, DONE[verb], screen, deadline, wait_s)
+        return wait_for(narrator, DONE[verb], screen, patience)
 
 
 def board_of(client: BlockingClient) -> Board:
@@ -60,27 +59,75 @@ def board_of(client: BlockingClient) -> Board:
     return Board.of_rows(snapshot.children)
 
 
-def settle(narrator: Narrator, done: str, screen: Screen, deadline: float | None, wait_s: float | None) -> int:
+def wait_for(narrator: Narrator, done: str, screen: Screen, patience: Patience) -> int:
     """Tell what happens until nothing is awaited any more; `done` is what is said then. Returns the exit code.
 
-    Raises: Failure where something will not come, was not there at the deadline, or the launcher quits.
+    Raises: as `settle`; Failure where the launcher quits.
     """
     board = narrator.board
-    try:
-        went_on = narrator.until_settled(deadline)
-    except Timeout:
-        left = ", ".join(card.name for card in board.left())
-        raise Failure(f"{left}: not {done} within {wait_s:g} s; see: quarterdeck ps") from None
-    failed = board.failed()
-    if failed:
-        which = ", ".join(card.name for card in failed)
-        raise Failure(f"{which}: not {done}; what it wrote: quarterdeck logs {failed[0].name}")
-    if not went_on:
+    stayed = settle(narrator, done, screen, patience)
+    if stayed is None:
         raise Failure(f"the launcher quits; {counted(len(board.left()))} not {done}")
     awaited = board.awaited()
     which = awaited[0].name if len(awaited) == 1 else all_of(len(awaited))
-    screen.line(f"{which} {done} after {narrator.took()}", "bold")
+    screen.line(f"{which} {done} after {narrator.took()}{stayed}", "bold")
     return Exit.DONE
+
+
+def settle(
+    narrator: Narrator, done: str, screen: Screen, patience: Patience, *, ends_with: str | None = None
+) -> str | None:
+    """Tell what happens until nothing is awaited any more, and look on for as long as `patience` says. Returns what
+    that showed, in words; None where the launcher quits, which it does once the process `ends_with` has failed.
+
+    Raises: Failure where something will not come, was not there at the deadline, or crashed once all were there.
+    """
+    board = narrator.board
+    try:
+        went_on = narrator.until_settled(patience.deadline, or_failed=True)
+    except Timeout:
+        left = ", ".join(card.name for card in board.left())
+        raise Failure(f"{left}: not {done} within {patience.wait_s:g} s; see: quarterdeck ps") from None
+    if any(card.name == ends_with and card.state == "failed" for card in board.failed()):
+        return None
+    if board.failed():
+        raise _failure(narrator, board.failed(), "not ready")
+    if not went_on:
+        return None
+    narrator.stop_clock()
+    looks_on_s = patience.left_to_settle_s() if any(card.only_runs for card in board.awaited()) else 0.0
+    if not looks_on_s:
+        return ""
+    if not narrator.look_on(looks_on_s):
+        return None
+    crashed = board.crashed()
+    if any(card.name == ends_with and card.state == "failed" for card in crashed):
+        return None
+    if crashed:
+        _show_last_lines(narrator, crashed[0], screen)
+        raise _failure(narrator, crashed, f"did not stay up: {crashed[0].reason or 'it ended'}")
+    return f", and stayed up for {looks_on_s:.3g} s"
+
+
+def _failure(narrator: Narrator, cards: list[Card], what: str) -> Failure:
+    """The words are the same whoever waited."""
+    first = cards[0].name
+    return Failure(
+        f"{', '.join(card.name for card in cards)}: {what}; what it wrote: quarterdeck logs {first}. The launcher "
+        f"(pid {narrator.launcher_pid}) and all else run on: mend it, then quarterdeck restart {first} or reload, or "
+        "quarterdeck down"
+    )
+
+
+def _show_last_lines(narrator: Narrator, card: Card, screen: Screen) -> None:
+    """Of one that is started again: its event has none, as it has for one that is given up."""
+    from quarterdeck.client import current_holder_at
+    from quarterdeck.ui.logs import last_written
+
+    holder = current_holder_at(narrator.endpoint)
+    if card.state == "backoff" and holder is not None and holder.data_dir is not None:
+        for line in last_written(Path(holder.data_dir), card.name, OUTPUT_LINES):
+            screen.line(f"  | {line}", "bright_black")
 
 
 def _asking(client: BlockingClient, verb: Verb) -> Callable[[str], object]:

@@ -6,13 +6,16 @@ Rule: what is wrong with the file is said here, and the launcher hears nothing o
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from quarterdeck.ui.command import Address, Command, address_options, wait_options
+from quarterdeck.ui.command import Address, Command, address_options, settle_options
 from quarterdeck.ui.screen import standard_output
+
+if TYPE_CHECKING:
+    from quarterdeck.ui.patience import Patience
 
 EXAMPLES = (
     ("quarterdeck reload", "Restart what has changed, start what is new, stop what is gone; the rest runs on."),
@@ -21,9 +24,9 @@ EXAMPLES = (
 
 
 @click.command("reload", cls=Command, examples=EXAMPLES)
-@wait_options
+@settle_options
 @address_options
-def command(address: Address, wait_s: float | None, waits: bool) -> int:
+def command(address: Address, patience: Patience) -> int:
     """Let the launcher read quarterdeck.toml anew, and wait until what has changed is ready or gone.
 
     A file with faults is not taken: they are told, one line each (exit code 2), and everything runs on as before. Exit
@@ -37,8 +40,7 @@ def command(address: Address, wait_s: float | None, waits: bool) -> int:
 
     path = Path(os.path.abspath(address.config)) if address.config is not None else find_deckfile(Path.cwd())
     read_deckfile(path)
-    deadline = None if wait_s is None else time.monotonic() + wait_s
     with reach(find_endpoint(**address.options()), "reload") as client:
         reload = Reload(client, path, standard_output())
         reload.ask()
-        return reload.wait(deadline, wait_s) if waits else 0
+        return reload.wait(patience) if patience.waits else 0

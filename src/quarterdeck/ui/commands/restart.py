@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from quarterdeck.ui.command import Address, Command, address_options, wait_options
+from quarterdeck.ui.command import Address, Command, address_options, settle_options
+
+if TYPE_CHECKING:
+    from quarterdeck.ui.patience import Patience
 
 EXAMPLES = (
     ("quarterdeck restart web", "Stop it, start it again, and wait until it is ready."),
@@ -14,9 +19,9 @@ EXAMPLES = (
 
 @click.command("restart", cls=Command, examples=EXAMPLES)
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
-@wait_options
+@settle_options
 @address_options
-def command(address: Address, names: tuple[str, ...], wait_s: float | None, waits: bool) -> int:
+def command(address: Address, names: tuple[str, ...], patience: Patience) -> int:
     """Stop processes, start them again, and wait until they are ready.
 
     NAME is a process, one with replicas, or a pattern with `*`. One that does not run is started. Exit code 1
@@ -27,4 +32,4 @@ def command(address: Address, names: tuple[str, ...], wait_s: float | None, wait
     from quarterdeck.ui.waiting import ask_and_wait
 
     place = find_endpoint(**address.options())
-    return ask_and_wait("restart", names, place, standard_output(), wait_s=wait_s, waits=waits)
+    return ask_and_wait("restart", names, place, standard_output(), patience)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from quarterdeck.ui.command import Address, Command, address_options, wait_options
+from quarterdeck.ui.command import Address, Command, address_options, settle_options
+
+if TYPE_CHECKING:
+    from quarterdeck.ui.patience import Patience
 
 EXAMPLES = (
     ("quarterdeck start import", "One that does not start with the launcher, or has failed, or was stopped."),
@@ -14,9 +19,9 @@ EXAMPLES = (
 
 @click.command("start", cls=Command, examples=EXAMPLES)
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
-@wait_options
+@settle_options
 @address_options
-def command(address: Address, names: tuple[str, ...], wait_s: float | None, waits: bool) -> int:
+def command(address: Address, names: tuple[str, ...], patience: Patience) -> int:
     """Start processes, and what they come after, and wait until they are ready.
 
     NAME is a process, one with replicas, or a pattern with `*`. One that runs stays as it is. Exit code 1 where
@@ -27,4 +32,4 @@ def command(address: Address, names: tuple[str, ...], wait_s: float | None, wait
     from quarterdeck.ui.waiting import ask_and_wait
 
     place = find_endpoint(**address.options())
-    return ask_and_wait("start", names, place, standard_output(), wait_s=wait_s, waits=waits)
+    return ask_and_wait("start", names, place, standard_output(), patience)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from quarterdeck.ui.command import Address, Command, address_options, wait_options
+
+if TYPE_CHECKING:
+    from quarterdeck.ui.patience import Patience
 
 EXAMPLES = (
     ("quarterdeck stop web", "Its stop signal, its grace, then the kill of whatever is left of it."),
@@ -16,7 +21,7 @@ EXAMPLES = (
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @wait_options
 @address_options
-def command(address: Address, names: tuple[str, ...], wait_s: float | None, waits: bool) -> int:
+def command(address: Address, names: tuple[str, ...], patience: Patience) -> int:
     """Stop processes, and wait until nothing is left of them.
 
     NAME is a process, one with replicas, or a pattern with `*`. What comes after one that is stopped runs on.
@@ -26,4 +31,4 @@ def command(address: Address, names: tuple[str, ...], wait_s: float | None, wait
     from quarterdeck.ui.waiting import ask_and_wait
 
     place = find_endpoint(**address.options())
-    return ask_and_wait("stop", names, place, standard_output(), wait_s=wait_s, waits=waits)
+    return ask_and_wait("stop", names, place, standard_output(), patience)

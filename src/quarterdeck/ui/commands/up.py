@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING
 import click
 
 from quarterdeck.errors import AlreadyRunning
-from quarterdeck.ui.command import Address, answer_option, config_option, data_dir_option, endpoint_option
+from quarterdeck.ui.command import (
+    Address,
+    answer_option,
+    config_option,
+    data_dir_option,
+    endpoint_option,
+    settle_options,
+)
 from quarterdeck.ui.exits import Exit
 from quarterdeck.ui.programs import programs_missing
 from quarterdeck.ui.screen import standard_output
@@ -24,11 +31,13 @@ from quarterdeck.ui.text import safe
 
 if TYPE_CHECKING:
     from quarterdeck.ui.application import Application
+    from quarterdeck.ui.patience import Patience
 
 EXAMPLES = (
     ("quarterdeck up", "Everything that the nearest quarterdeck.toml names, until Ctrl-C."),
     ("quarterdeck up web", "Only web, and what it comes after; quarterdeck start runs more of it."),
     ("quarterdeck up -d", "In the background: done when all are ready, or one has failed."),
+    ("quarterdeck up -d --wait 30", "The same, but given up after 30 s; the launcher goes on with it."),
     ("quarterdeck up --config ~/app/quarterdeck.toml --journal full", "From anywhere; a setting of the file changed."),
 )
 
@@ -36,6 +45,7 @@ EXAMPLES = (
 @click.command("up", cls=LauncherCommand, examples=EXAMPLES)
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("-d", "--detach", is_flag=True, help="Leave the launcher in the background; its log is launcher.log.")
+@settle_options
 @answer_option
 @click.option("--log", type=click.Path(path_type=Path), hidden=True)  # the launcher that `-d` leaves behind
 @data_dir_option
@@ -45,6 +55,7 @@ EXAMPLES = (
 def command(
     names: tuple[str, ...],
     detach: bool,
+    patience: Patience,
     answer_within: float,
     log: Path | None,
     data_dir: str | None,
@@ -53,6 +64,9 @@ def command(
     settings: list[str],
 ) -> int:
     """Run the processes of quarterdeck.toml, and tell what becomes of them.
+
+    With -d the launcher is left in the background, and this is done when all are ready; exit code 1 where one fails,
+    with why and its last lines. --wait, --no-wait and --settle are for -d.
 
     Without NAME all are started that the file does not leave to be started by hand (autostart); with NAME only these
     and what they come after. NAME is a process, one with replicas, or a pattern with `*`.
@@ -67,12 +81,14 @@ def command(
     from quarterdeck.ui.application import Application
     from quarterdeck.ui.second import HandOver
 
+    if not detach and not patience.is_default:
+        raise click.UsageError("--wait, --no-wait and --settle are for up -d: without -d this is the launcher")
     application = Application.of(Address.given(endpoint, data_dir, config), names)
     _warn(application)
     hand_over = HandOver("up", ["quarterdeck", *sys.argv[1:]], application.folder, answer_within)
     while True:
         try:
-            return _detached(application, settings) if detach else _foreground(application, settings, log)
+            return _detached(application, settings, patience) if detach else _foreground(application, settings, log)
         except AlreadyRunning as first:
             if log is not None:
                 raise  # whoever started this one in the background hands over itself
@@ -100,7 +116,7 @@ def _foreground(application: Application, settings: list[str], log: Path | None)
         )
 
 
-def _detached(application: Application, settings: list[str]) -> int:
+def _detached(application: Application, settings: list[str], patience: Patience) -> int:
     from quarterdeck.client import current_holder
     from quarterdeck.config import Config
     from quarterdeck.ui.detaching import bring_up
@@ -112,7 +128,7 @@ def _detached(application: Application, settings: list[str]) -> int:
     arguments = ["--config", str(application.path), "--data-dir", str(application.folder)]
     arguments += [] if application.endpoint is None else ["--endpoint", application.endpoint]
     arguments += [part for setting in settings for part in ("--set", setting)]
-    return bring_up(application, [*arguments, "--", *application.names], standard_output(), settled)
+    return bring_up(application, [*arguments, "--", *application.names], standard_output(), settled, patience)
 
 
 def _warn(application: Application) -> None:
