@@ -283,7 +283,7 @@ def test_calls_that_were_cut_off_say_so_and_the_next_ones_go_through(
 def test_an_orderly_restart_looks_the_same(launcher: Launcher, run: Run) -> None:
     async def body() -> None:
         async with quarterdeck.connect(endpoint=launcher.endpoint, timeout_s=60) as client:
-            directives, events = client.directives(), client.events("none")
+            directives, events = client.directives(), client.events("lagged")
             assert await asyncio.to_thread(launcher.stop) == 0
             assert isinstance(await anext(directives), Shutdown)
             await asyncio.to_thread(launcher.restart)

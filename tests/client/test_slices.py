@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,16 @@ def test_the_blocking_client_speaks_in_the_slices_own_types(jobs: Launcher) -> N
         assert me.mirror.of(Jobs) == held_by(me.get_snapshot(), "jobs") == Held({}, 1)
         assert type(me.mirror.of(Jobs).jobs) is Sealed
         assert held_by(me.get_snapshot(), "bad") == {"count": 0, "texts": {}}  # not given, and so plain
+
+
+def test_patterns_of_slices_that_run_are_not_doubted_and_misspelt_ones_are(jobs: Launcher) -> None:
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        with quarterdeck.connect_blocking(endpoint=jobs.endpoint, slices=[Jobs], events=("jobs_*", "bad_*")) as me:
+            me.events("jobs_taken", "bad_anything", "lagged", "run_changed")
+            assert warned == []
+            me.events("jobs_takn")
+    assert [str(each.message) for each in warned] == ["no event is called 'jobs_takn'; did you mean 'jobs_taken'?"]
 
 
 def test_the_async_client_does_too(jobs: Launcher) -> None:

@@ -52,6 +52,14 @@ def test_a_line_has_time_version_and_sentence_below_its_run(past: Crashed) -> No
     )
 
 
+def test_kinds_that_no_event_is_of_are_named(past: Crashed) -> None:
+    done = run("events", "--kind", "process_spwned", "--kind", "publish*", "--data-dir", str(past.folder))
+    assert done.returncode == 0
+    assert done.stderr == (
+        "quarterdeck: warning: no event is called 'process_spwned'; did you mean 'process_spawned'?\n"
+    )
+
+
 def test_each_run_is_named_where_it_begins(past: Crashed) -> None:
     lines = ask(past, "events").splitlines()
     runs = [line for line in lines if line.startswith("-- run")]

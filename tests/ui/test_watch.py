@@ -42,8 +42,15 @@ def test_it_ends_after_so_many_events(launcher: Launcher) -> None:
 
 
 def test_it_ends_after_so_many_seconds(launcher: Launcher) -> None:
-    done = launcher.run("watch", "nothing_*", "--for", "0.1")
+    done = launcher.run("watch", "sage_*", "saga_*", "--for", "0.1")
     assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == "quarterdeck: warning: no event's name fits 'sage_*'; did you mean 'saga_*'?\n"
+
+
+def test_a_name_that_no_event_has_is_refused_with_the_nearest(launcher: Launcher) -> None:
+    done = launcher.run("watch", "window_opend")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert "did you mean 'window_opened'?" in done.stderr
 
 
 def test_to_be_told_to_end_is_no_crash(launcher: Launcher) -> None:

@@ -137,6 +137,7 @@ class Client(Front, AsyncCommands):
                 raise self._session.error
             if not self._session.is_ready:
                 raise ConnectionLost("the launcher is shutting down")
+            self._session.doubt_subscribed(self._session.terms.events)
         except (Exception, asyncio.CancelledError):
             self.abort()
             await self._dropped()
@@ -214,6 +215,7 @@ class Client(Front, AsyncCommands):
         was closed, or the launcher shut down and there is no reconnect.
         """
         self._guard()
+        self._session.doubt(globs)
         channel = self._session.follower.events
         inbox = channel.open(globs)
         return Events(self, inbox, lambda: channel.close(inbox))

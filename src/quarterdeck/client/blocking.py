@@ -119,6 +119,7 @@ class BlockingClient(Front, BlockingCommands):
                     raise not_registered(self.endpoint, self._session.terms.timeout_s)
             if self._session.ended:
                 raise self._session.error or ConnectionLost("the launcher is shutting down")
+            self._session.doubt_subscribed(self._session.terms.events)
         except BaseException:
             self.abort()
             raise
@@ -186,6 +187,7 @@ class BlockingClient(Front, BlockingCommands):
         launcher shut down and there is no reconnect.
         """
         self._guard()
+        self._session.doubt(globs)
         channel = self._session.follower.events
         inbox = channel.open(globs)
         return Events(self, inbox, lambda: channel.close(inbox), timeout_s)

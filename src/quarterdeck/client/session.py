@@ -11,7 +11,7 @@ A front says `begin` when a connection is open, `receive` with what it read, `lo
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Any, Final, cast
 
@@ -81,7 +81,9 @@ class Session:
         self.directives: Channel[r.Directive | Unknown] = Channel(terms.queue_max)
         self._calls = Calls()
         self._reports = Reports()
-        self._decoder = LauncherDecoder(terms.vocabulary())
+        vocabulary = terms.vocabulary()
+        self._event_names = vocabulary.event_names
+        self._decoder = LauncherDecoder(vocabulary)
         self._wire = ClientConnection(self._decoder)
         self._outgoing: list[bytes] = []
         self.outgoing_bytes = 0
@@ -208,8 +210,20 @@ class Session:
         self, events: tuple[str, ...], since: Cursor | int | None, slow: Slow | None, snapshot: bool | None
     ) -> Subscribe:
         """A `subscribe`; no names or patterns mean all events."""
+        self.doubt_subscribed(events)
         version, run = (None, None) if since is None else self._place(since)
         return Subscribe(events=events or None, since=version, run_id=run, slow=slow, snapshot=snapshot)
+
+    def doubt(self, globs: Sequence[str]) -> None:
+        """Warn of names and patterns that fit no event of the launcher."""
+        if globs and self.welcome is not None:
+            from quarterdeck.client.doubts import doubt
+
+            doubt(globs, self._event_names, {kind.name for kind in self.terms.slices}, self.welcome)
+
+    def doubt_subscribed(self, events: Sequence[str]) -> None:
+        """The same of a subscription, where the launcher itself refuses a name without `*`."""
+        self.doubt([pattern for pattern in events if "*" in pattern and pattern != "*"])
 
     def _place(self, since: Cursor | int) -> tuple[int, str | None]:
         if isinstance(since, Cursor):

@@ -73,7 +73,8 @@ class History:
         self.reader = JournalReader(path)
         self._slices = slices
         self._plain = LauncherDecoder()
-        self._decoder = LauncherDecoder(loaded_of(slices).vocabulary) if slices else self._plain
+        self._vocabulary = loaded_of(slices).vocabulary
+        self._decoder = LauncherDecoder(self._vocabulary) if slices else self._plain
 
     def __enter__(self) -> History:
         return self
@@ -210,6 +211,18 @@ class History:
         if found is not None:
             return _thawed(found, loaded, run.run_id), found.step
         return snapshot(State(head_of(run).rules, loaded=loaded), run.run_id), run.first_step - 1
+
+    def slices(self, record: RunRecord) -> tuple[str, ...]:
+        """The names of the slices that a run had, as far as that can be read."""
+        try:
+            return tuple(head_of(record.run).slices)
+        except JournalDamaged:  # another version's first row
+            return ()
+
+    @property
+    def event_names(self) -> frozenset[str]:
+        """The names of the events of the protocol, of the slices at hand, and of what stands for lost ones."""
+        return self._vocabulary.event_names | {"lagged"}
 
     def lacking(self, record: RunRecord) -> tuple[str, ...]:
         """The slices of a run that are not at hand, so that a snapshot is without them; each in words."""

@@ -13,7 +13,7 @@ from msgspec import Raw
 
 from quarterdeck.log.history import History
 from quarterdeck.schema.commands import GetEvents, GetMetrics, GetSnapshot, Subscribe, Subscription
-from quarterdeck.schema.patterns import matches
+from quarterdeck.schema.patterns import matches, no_event
 from quarterdeck.schema.replies import EventList, Metrics
 from quarterdeck.server.metrics import connections_of, samples_of
 from quarterdeck.server.outbox import Due, Interest, Render, Turn
@@ -100,7 +100,7 @@ def interest_of(wanted: Subscription | Subscribe, where: str, known: frozenset[s
         return Interest(None, slow)
     for index, pattern in enumerate(wanted.events):
         if "*" not in pattern and pattern not in known:
-            raise Unfit("invalid_command", f"{where}events[{index}]`: no event is called {pattern!r}")
+            raise Unfit("invalid_command", f"{where}events[{index}]`: {no_event(pattern, sorted(known))}")
     return Interest(_names_of(wanted.events, known), slow)
 
 

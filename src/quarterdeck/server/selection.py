@@ -45,6 +45,11 @@ class Happened(NamedTuple):
     line: bytes
 
     @property
+    def name(self) -> str:
+        """The event's name."""
+        return _name_of(self.line)
+
+    @property
     def stamped(self) -> bytes:
         """The line without its newline, with `run_id` and `at` as its last members."""
         return b'%s,"run_id":"%s","at":"%s"}' % (self.line[:-2], self.record.run_id.encode(), utc(self.at_ms).encode())

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from quarterdeck.ui.command import Command, json_option
+from quarterdeck.ui.doubts import doubt_kinds
 from quarterdeck.ui.looking_back import EventLines, journal_option, run_option
 from quarterdeck.ui.screen import Screen, standard_output
 from quarterdeck.ui.slicing import slice_option
@@ -52,7 +53,7 @@ def command(
 
     A line is the time of day, the version and a sentence; a line with `--` in front says which run, and how it ended.
     With --json each event is the line of JSON that it was, with `run_id` and `at` added. What could not be kept is told
-    by `lagged`, never passed over.
+    by `lagged`, never passed over. A --kind that fits no event that there is, is warned of.
     """
     from quarterdeck.server.history import open_history
     from quarterdeck.server.selection import Selection, select
@@ -72,6 +73,8 @@ def command(
         show = _Shown(screen, history, as_json)
         for happened in select(history, records, wanted):
             show(happened)
+        slices_had = dict.fromkeys(name for record in records for name in history.slices(record))
+        doubt_kinds(kinds, history.event_names | show.names, slices_had)
     if not show.count and screen.is_terminal:
         screen.line("nothing of the kind is kept", "bright_black")
 
@@ -85,9 +88,11 @@ class _Shown:
         self._lines = EventLines(screen)
         self._as_json = as_json
         self.count = 0
+        self.names: set[str] = set()
 
     def __call__(self, happened: Happened) -> None:
         self.count += 1
+        self.names.add(happened.name)
         if self._as_json:
             self._screen.raw(happened.stamped)
         else:

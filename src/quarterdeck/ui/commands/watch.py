@@ -16,6 +16,7 @@ import click
 
 from quarterdeck.errors import Timeout
 from quarterdeck.ui.command import Address, Command, address_options
+from quarterdeck.ui.doubts import doubts_as_lines
 from quarterdeck.ui.exits import Exit, Failure
 from quarterdeck.ui.screen import Screen, standard_output
 from quarterdeck.ui.slicing import slice_option
@@ -54,16 +55,19 @@ def command(
 ) -> None:
     """Print events as they happen: one sentence each, behind its version; with --json one line of JSON each.
 
-    GLOB is an event's name or a pattern with `*`; without one, every event. It ends by Ctrl-C or SIGTERM (exit code
-    0), --count or --for. Lines of JSON are the protocol's own; only "lagged" and "run_changed" tell of this connection.
+    GLOB is an event's name or a pattern with `*`; without one, every event. A name that no event has is refused; of a
+    pattern that fits none a line on standard error warns. It ends by Ctrl-C or SIGTERM (exit code 0), --count or --for.
+    Lines of JSON are the protocol's own; only "lagged" and "run_changed" tell of this connection.
     """
     if run is not None and since is None:
         raise click.UsageError("--run says what --since counts: give both")
     show = _Lines(standard_output(), as_json)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # to be told to end is no crash: it says goodbye
     try:
-        with _connected(address, globs or ("*",), since, run, slices) as client:
-            for event in _limited(client, globs, count, seconds):
+        with doubts_as_lines():
+            client = _connected(address, globs or ("*",), since, run, slices)
+        with client:
+            for event in _limited(client, count, seconds):
                 show(event)
     except KeyboardInterrupt:
         return
@@ -87,13 +91,11 @@ def _connected(
     return client
 
 
-def _limited(
-    client: BlockingClient, globs: tuple[str, ...], count: int | None, seconds: float | None
-) -> Iterator[Told]:
+def _limited(client: BlockingClient, count: int | None, seconds: float | None) -> Iterator[Told]:
     """The client's events up to the limits; ends when the launcher has gone for good."""
     deadline = None if seconds is None else monotonic() + seconds
     shown = 0
-    events = client.events(*globs, timeout_s=seconds)
+    events = client.events(timeout_s=seconds)  # of those subscribed to
     while count is None or shown < count:
         if deadline is not None and monotonic() >= deadline:
             return
