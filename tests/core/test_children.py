@@ -60,6 +60,43 @@ def test_whoever_waits_for_one_that_failed_is_told_and_starts_once_that_is_ready
     assert spawned(run.feed(ChildProbed("db", 101), source="child")) == ["web"]
 
 
+def test_whoever_is_new_and_waits_is_told_with_whom_it_waits_for() -> None:
+    run = Run()
+    run.register(1)
+    plans = [ChildPlan("db", ready="running"), ChildPlan("web", after=("db",))]
+    plans.append(ChildPlan("idle", after=("db",), autostart=False))
+    step = reconfigured(run, *plans)
+    first = [("db", "stopped", "configured"), ("web", "stopped", "waits for db")]
+    assert told(step) == [*first, ("idle", "stopped", NOT_STARTED)]
+    run.feed(ChildSpawned("db", 100), source="child")
+    step = reconfigured(run, replace(plans[0], revision="2"), *plans[1:], ChildPlan("new", after=("db",)))
+    assert told(step) == [("db", "stopping", CHANGED), ("new", "stopped", "waits for db")]
+
+
+def test_whoever_is_asked_to_start_and_waits_is_told_with_whom_it_waits_for_once() -> None:
+    run = configured()
+    run.feed(ChildExited("db", 100, 7), source="child")
+    step = run.feed(StartProcess(name="ui"), 1)
+    waits = [("web", "stopped", "waits for db"), ("ui", "stopped", "waits for web")]
+    assert told(step) == waits
+    assert all(event.again is True for event in step.events if isinstance(event, ChildStopped))
+    assert spawned(step) == ["db"]
+    assert told(run.feed(StartProcess(name="ui"), 1)) == []
+
+
+def test_one_that_is_restarted_and_waits_then_is_told_so() -> None:
+    run = configured()
+    run.feed(ChildProbed("db", 100), source="child")
+    run.feed(ChildSpawned("web", 200), source="child")
+    run.feed(StopProcess(name="db"), 1)
+    run.feed(ChildExited("db", 100, -15), source="child")
+    assert told(run.feed(RestartProcess(name="web"), 1)) == [("web", "stopping", "restart asked for")]
+    assert told(run.feed(ChildExited("web", 200, -15), source="child")) == [
+        ("web", "stopped", "restart asked for"),
+        ("web", "stopped", "waits for db"),
+    ]
+
+
 def test_where_it_is_optional_they_start() -> None:
     step = configured(optional=True).feed(ChildExited("db", 100, 7), source="child")
     assert told(step) == [("db", "failed", "exit code 7")]
@@ -160,10 +197,10 @@ def test_of_everything_that_a_reload_moves_something_is_told_at_once() -> None:
     why = "its configuration changed"
     assert told(step) == [
         ("gone", "stopping", "removed from the configuration"),
-        ("new", "stopped", "configured"),
         ("ready", "stopping", why),
         ("failed", "stopped", why),
         ("waits", "stopped", why),
+        ("new", "stopped", "configured"),
     ]
     assert spawned(step) == ["failed", "new"]
 

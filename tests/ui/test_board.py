@@ -127,6 +127,7 @@ def test_when_the_launcher_quits_those_that_live_are_to_go() -> None:
         (told("web", "stopped", "asked for", 3), "is stopped, exit code 3"),
         (told("web", "stopped", "asked for; 1 process that it left behind", 0),
          "is stopped: asked for; 1 process that it left behind"),
+        (e.ChildStopped(1, "web", "stopped", None, None, 1, None, "waits for db", again=True), "waits for db"),
         (told("web", "stopped", "it comes after db, which has failed"),
          "is stopped: it comes after db, which has failed"),
     ],
@@ -139,7 +140,7 @@ def test_where_one_stands() -> None:
     card = Card("web", after=("db", "cache"))
     assert child_words.standing(card) == "is stopped"
     card.await_("up", stop_is_due=True)
-    card.tell(told("web", "stopped", "configured"))
+    card.tell(told("web", "stopped", "waits for db, cache"))
     assert child_words.standing(card) == "waits for db, cache"
     tell(card, "running", "ready")
     assert child_words.standing(card) == "is ready"

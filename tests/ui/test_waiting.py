@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 
 import pytest
@@ -22,6 +23,7 @@ def test_each_waits_until_it_is_done(deck: Deck) -> None:
     done = deck.run("start", "web", "worker")  # and with web what it comes after
     assert done.returncode == 0
     assert told(done.stdout.splitlines(), "db", "web") == [
+        "web waits for db",
         "db started, pid N",
         "db is ready",
         "web started, pid N",
@@ -49,6 +51,18 @@ def test_a_restart_starts_what_was_stopped_and_is_needed(deck: Deck) -> None:
     assert deck.states() == {"db": "ready", "web": "ready"}
 
 
+def test_whom_a_start_takes_along_is_told_also_where_one_does_not_wait(deck: Deck) -> None:
+    slow = process("slow", ["sleep", "10000"], ready={"log": "never"}, autostart=False)
+    deck.write(slow, process("web", SERVES, after=["slow"], autostart=False))
+    assert deck.run("up", "-d").returncode == 0
+    done = deck.run("start", "web", "--no-wait")
+    assert (done.returncode, done.stdout) == (0, "web: asked to start\nweb waits for slow, and starts then\n")
+    (row,) = (row for row in deck.snapshot()["children"] if row["name"] == "web")
+    assert (row["state"], row["reason"]) == ("stopped", "waits for slow")
+    shown = deck.run("ps").stdout
+    assert re.search(r"web +- +stopped +.* waits for slow$", shown, re.MULTILINE), shown
+
+
 def test_a_failure_is_told_with_why_and_its_last_lines(deck: Deck) -> None:
     dies = process("dies", FAILS, restart="never", autostart=False)
     deck.write(process("db", SERVES), dies, process("after", SERVES, after=["dies"], autostart=False))
@@ -61,7 +75,10 @@ def test_a_failure_is_told_with_why_and_its_last_lines(deck: Deck) -> None:
     assert done.stderr.startswith("quarterdeck: dies: not ready; what it wrote: quarterdeck logs dies. The launcher ")
     done = deck.run("start", "after")  # which starts what it comes after, in vain
     assert done.returncode == 1
-    assert told(done.stdout.splitlines(), "after") == ["after is stopped: it comes after dies, which has failed"]
+    assert told(done.stdout.splitlines(), "after") == [
+        "after waits for dies",
+        "after is stopped: it comes after dies, which has failed",
+    ]
 
 
 def test_one_that_is_ready_because_it_runs_and_crashes_at_once_is_told(deck: Deck) -> None:

@@ -14,6 +14,7 @@ from typing import Final
 from quarterdeck.core.child_states import enter
 from quarterdeck.core.state import Child, State
 from quarterdeck.core.step import Step
+from quarterdeck.schema.events import WAITS_FOR
 
 NOT_STARTED: Final = "configured, not started"
 """The reason of one that starts only by hand, until it does."""
@@ -47,7 +48,18 @@ def waits_for(state: State, child: Child) -> str:
     """In words, for whom it waits."""
     names = [other.plan.name for other in awaited(state, child)]
     more = len(names) - NAMED
-    return f"waits for {', '.join(names[:NAMED])}{f' and {more} more' if more > 0 else ''}"
+    return f"{WAITS_FOR}{', '.join(names[:NAMED])}{f' and {more} more' if more > 0 else ''}"
+
+
+def tell_wait(state: State, step: Step, child: Child) -> None:
+    """If it is to start and waits, that is told, with whom it waits for, or that it does so in vain; but not again."""
+    if not child.waiting or tell_if_in_vain(state, step, child):
+        return
+    reason = waits_for(state, child)
+    if child.state == "backoff":
+        enter(state, step, child, "backoff", reason=reason)
+    elif child.state != "stopped" or child.reason != reason:
+        enter(state, step, child, "stopped", reason=reason, again=True)
 
 
 def tell_if_in_vain(state: State, step: Step, child: Child, told: set[str] | None = None) -> bool:

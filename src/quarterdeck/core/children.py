@@ -16,6 +16,7 @@ from quarterdeck.core.child_order import (
     dependents_of,
     is_passed,
     tell_if_in_vain,
+    tell_wait,
     tell_waiting,
     waits_for,
 )
@@ -59,17 +60,15 @@ def configured(state: State, observation: ChildrenConfigured, ctx: Context) -> S
         return step
     plans = {plan.name: plan for plan in observation.plans}
     changed: list[Child] = []
-    moved: list[Child] = []
+    new: list[Child] = []
     for child in [child for name, child in state.children.items() if name not in plans and not child.removed]:
         _remove(state, step, child, ctx)
     for name, plan in plans.items():
         before = state.children.get(name)
         if before is None:
-            child = state.children[name] = Child(plan)
-            enter(state, step, child, "stopped", reason=CONFIGURED if plan.autostart else NOT_STARTED)
-            child.wanted = plan.autostart
+            child = state.children[name] = Child(plan, wanted=plan.autostart)
             child.spawning = name in observation.living  # so that no process is made of it meanwhile
-            moved.append(child)
+            new.append(child)
         elif before.removed:
             before.plan = plan
             _bring_back(state, step, before)
@@ -79,6 +78,7 @@ def configured(state: State, observation: ChildrenConfigured, ctx: Context) -> S
         else:
             before.plan = plan
     state.dependents = dependents_of(state)
+    moved = new.copy()
     for child in changed:
         if child.spawning:
             child.again = child.wanted
@@ -89,6 +89,10 @@ def configured(state: State, observation: ChildrenConfigured, ctx: Context) -> S
             enter(state, step, child, "stopped", reason=CHANGED, again=True)
             _begin(child)
             moved.append(child)
+    for child in new:
+        if child.reason is not None:  # one that changed needs it, so that it was started already, and waits
+            continue
+        enter(state, step, child, "stopped", reason=_as_configured(state, child))
     for ended in observation.ended:
         _ended_before(state, step, ended, ctx)
     for name in plans:
@@ -97,6 +101,13 @@ def configured(state: State, observation: ChildrenConfigured, ctx: Context) -> S
     for child in moved:
         tell_if_in_vain(state, step, child, told)
     return step
+
+
+def _as_configured(state: State, child: Child) -> str:
+    """What is said of a new one."""
+    if not child.plan.autostart:
+        return NOT_STARTED
+    return CONFIGURED if child.spawning or not awaited(state, child) else waits_for(state, child)
 
 
 def start(state: State, command: StartProcess, ctx: Context) -> Step:
@@ -252,8 +263,7 @@ def decide(state: State, step: Step, due: Deadline, ctx: Context) -> None:
     if due.kind == "child_backoff" and child.state == "backoff":
         child.waiting = True
         _start_if_due(state, step, child)
-        if child.waiting and not tell_if_in_vain(state, step, child):
-            enter(state, step, child, "backoff", reason=waits_for(state, child))
+        tell_wait(state, step, child)
     elif due.kind == "child_kill" and child.state == "stopping":
         step.effects.append(KillChild(child.plan.name, child.pid))
     elif due.kind == "child_ready" and child.state == "running":
@@ -355,6 +365,7 @@ def _start(state: State, step: Step, child: Child, ctx: Context, asked_by: tuple
         state.deadlines.drop(Deadline(name, 0, "child_backoff"))
         _begin(child)
         _start_if_due(state, step, child)
+        tell_wait(state, step, child)
     else:
         child.wanted = True
 
@@ -473,7 +484,7 @@ def _gone(state: State, step: Step, child: Child, ctx: Context) -> None:
         child.again = False
         _begin(child)
         _start_if_due(state, step, child)
-        tell_if_in_vain(state, step, child)
+        tell_wait(state, step, child)
     if is_passed(child):
         for name in state.dependents.get(child.plan.name, ()):
             _start_if_due(state, step, state.children[name])

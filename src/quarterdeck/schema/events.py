@@ -93,6 +93,9 @@ class Activated(EventBase, tag="activated", frozen=True):
 IT_RUNS: Final = "it runs"
 """The `reason` of a child's `child_ready` where nothing better shows that it is ready."""
 
+WAITS_FOR: Final = "waits for "
+"""How the `reason` of a child's event begins where it is to start, and waits for those that it comes after."""
+
 LEFT_BEHIND: Final = "what it left behind was killed: "
 """In the `reason` of a child's event: behind it stand the processes that it had left behind, and who had started them.
 """
@@ -142,7 +145,7 @@ class ChildFailed(ChildEvent, tag="child_failed", frozen=True):
 
 class ChildStopped(ChildEvent, tag="child_stopped", frozen=True):
     """A child is stopped. `removed` is there, and true, where it is not configured any more, and so no child either;
-    `again` where it is started again from here by itself, as in a restart.
+    `again` where it is started again from here by itself, as in a restart, or once what it comes after is ready.
     """
 
     removed: Literal[True] | UnsetType = UNSET

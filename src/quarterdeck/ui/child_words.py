@@ -39,6 +39,8 @@ def words(event: e.ChildEvent) -> str:
             return f"{event.reason or 'has ended'}; starts again in {duration((event.delay_ms or 0) / 1000)}"
         case "failed":
             return f"has failed{reason}"
+    if is_wait(event):
+        return f"{event.reason}"
     left_something = event.reason is not None and ";" in event.reason
     return f"is stopped{_code(event)}{reason if event.pid is None or left_something else ''}"
 
@@ -60,8 +62,14 @@ def standing(card: Card) -> str:
 
 
 def is_beginning(event: e.ChildEvent) -> bool:
-    """Whether it tells no more than that the child is configured."""
-    return event.state == "stopped" and (event.reason or "").startswith("configured")
+    """Whether it tells no more than that the child is configured, and for whom it waits then."""
+    is_told = isinstance(event, e.ChildStopped) and event.again is not True
+    return is_told and (event.reason or "").startswith(("configured", e.WAITS_FOR))
+
+
+def is_wait(event: e.ChildEvent) -> bool:
+    """Whether it tells that the child is to start, and waits for those that it comes after."""
+    return event.state == "stopped" and (event.reason or "").startswith(e.WAITS_FOR)
 
 
 def last_lines(event: e.ChildEvent) -> list[str]:

@@ -7,13 +7,15 @@ with its last lines.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from quarterdeck.errors import Timeout
+from quarterdeck.schema import events as e
 from quarterdeck.ui.board import ALIVE, Board, Card
-from quarterdeck.ui.child_words import OUTPUT_LINES, all_of, counted
+from quarterdeck.ui.child_words import OUTPUT_LINES, all_of, counted, is_wait, words
 from quarterdeck.ui.exits import Exit, Failure
 from quarterdeck.ui.naming import meant
 from quarterdeck.ui.narrator import OF_CHILDREN, Narrator
@@ -45,6 +47,9 @@ def ask_and_wait(verb: Verb, patterns: Iterable[str], address: str, screen: Scre
             for name in names:
                 ask(name)
             screen.line(f"{', '.join(names)}: asked to {verb}")
+            for event in _told_already(client):
+                if is_wait(event):
+                    screen.line(f"{event.name} {words(event)}, and starts then")
             return Exit.DONE
         narrator = Narrator(client, board, Progress(screen))
         for name in names:
@@ -128,6 +133,13 @@ def _show_last_lines(narrator: Narrator, card: Card, screen: Screen) -> None:
     if card.state == "backoff" and holder is not None and holder.data_dir is not None:
         for line in last_written(Path(holder.data_dir), card.name, OUTPUT_LINES):
             screen.line(f"  | {line}", "bright_black")
+
+
+def _told_already(client: BlockingClient) -> Iterator[e.ChildEvent]:
+    """What was told of children up to the answer to what was asked last."""
+    told = client.events(timeout_s=0.0)
+    with suppress(Timeout):
+        yield from (event for event in told if isinstance(event, e.ChildEvent))
 
 
 def _asking(client: BlockingClient, verb: Verb) -> Callable[[str], object]:
