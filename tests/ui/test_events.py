@@ -87,11 +87,27 @@ def test_as_json_each_is_the_line_it_was_with_its_run_and_time(past: Crashed) ->
         (("-n", "2"), [crashed.EDITOR_GONE, crashed.ORPHANED]),
         (("--since", "1h", "--kind", "published"), [crashed.PUBLISHED]),
         (("--until", "1h"), []),
+        (("--since", "7", "--until", "9"), [8, 9]),
+        (("--since", "7", "-n", "1", "--until", "9"), [9]),
+        (("--since", "7", "--label", "main", "--until", "8"), [8]),
+        (("--since", str(crashed.NEWEST)), []),
+        (("--until", "0"), []),
     ],
 )
 def test_filters_leave_what_they_say(past: Crashed, args: tuple[str, ...], versions: list[int]) -> None:
     lines = ask(past, "events", "--json", "--run", past.run_id, *args).splitlines()
     assert [json.loads(line)["version"] for line in lines] == versions
+
+
+def test_a_version_is_one_of_one_run_and_must_be_there(past: Crashed) -> None:
+    newest = [json.loads(line) for line in ask(past, "events", "--json", "--since", "0").splitlines()]
+    assert len({event["run_id"] for event in newest}) == 1
+    assert [event["version"] for event in newest] == list(range(1, len(newest) + 1))
+    done = run("events", "--run", past.run_id, "--since", "999", "--data-dir", str(past.folder))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"version 999: run {past.run_id} has versions 0 to {crashed.NEWEST}" in done.stderr
+    done = run("events", "--since", "soon", "--data-dir", str(past.folder))
+    assert "--since soon: neither a version nor a time" in done.stderr
 
 
 def test_a_pid_s_events_are_those_about_it_and_those_that_it_caused(past: Crashed) -> None:

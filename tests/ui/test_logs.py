@@ -115,6 +115,11 @@ def test_what_was_written_is_printed_with_and_without_a_launcher(deck: Deck) -> 
     assert raw == b"\xff\x1b[31mtwo\x1b[0m\tthree\x1b]0;x\x07\n"
     assert deck.logs("--since", "0s").stdout == ""
     assert deck.logs("--since", "1h").stdout.splitlines() == [days, *lines]
+    told = run("events", "--json", "--kind", "child_stopping", "-n", "1", "--data-dir", str(deck.folder)).stdout
+    of_version = deck.logs("--since", str(json.loads(told)["version"])).stdout
+    assert 0 < of_version.count("\n") < len(lines)
+    assert of_version == deck.logs("--since", json.loads(told)["at"]).stdout
+    assert deck.logs("--since", "0").stdout.splitlines() == [days, *lines]
 
 
 def pid_of(deck: Deck, name: str) -> int:

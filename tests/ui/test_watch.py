@@ -6,7 +6,7 @@ import json
 import subprocess
 from pathlib import Path
 
-from tests.ui.running import Launcher
+from tests.ui.running import Launcher, run
 
 
 def test_events_are_the_protocol_s_lines_without_a_gap(launcher: Launcher) -> None:
@@ -74,6 +74,29 @@ def test_it_resumes_after_a_version(launcher: Launcher) -> None:
     for more in ([], ["--run", run_id]):
         done = launcher.run("watch", "--since", str(version), *more, "published", "--count", "2", "--json")
         assert done.stdout.splitlines() == rest
+
+
+def test_it_begins_at_a_time_as_events_does(launcher: Launcher) -> None:
+    launcher.run("publish", "topic", "1")
+    for since in ("1h", "1999-01-01"):  # before the run began: all that it told
+        done = launcher.run("watch", "--json", "--count", "2", "--since", since)
+        assert [json.loads(line)["version"] for line in done.stdout.splitlines()] == [1, 2], done.stderr
+    told = run("events", "--json", "--kind", "published", "--data-dir", str(launcher.folder)).stdout
+    at = json.loads(told)["at"]
+    first, *_ = launcher.run("watch", "--json", "--count", "1", "published", "--since", at).stdout.splitlines()
+    assert json.loads(first)["version"] == json.loads(told)["version"]
+
+
+def test_a_time_needs_a_journal_and_no_run(folder: Path) -> None:
+    launcher = Launcher(folder, "--journal", "off")
+    try:
+        done = launcher.run("watch", "--since", "5m")
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+        assert "--since 5m: which version that was is in the launcher's journal, and that cannot tell" in done.stderr
+        assert "--run says what the version" in launcher.run("watch", "--since", "5m", "--run", "r").stderr
+        assert "--since soon: neither a version nor a time" in launcher.run("watch", "--since", "soon").stderr
+    finally:
+        launcher.stop()
 
 
 def test_another_run_s_version_is_refused(launcher: Launcher) -> None:

@@ -144,13 +144,19 @@ class History:
         rows = self.reader.page(step, step)
         return record, rows[0].version - len(rows[0].lines) if rows else 0
 
+    def version_before(self, at_ms: int, record: RunRecord) -> int:
+        """The newest version that a run had told before a time (Unix milliseconds); 0 where it had not begun."""
+        if at_ms <= self._begins(record):
+            return 0
+        return self.version_at(at_ms - 1, record)[1]
+
     def _begins(self, record: RunRecord) -> int:
         """The earliest time that a run had: it may have begun by a clock that was set back later."""
         return min([record.began_ms, *(each.at_ms for each in self.reader.settings(record.run.run))])
 
     def step_of(self, record: RunRecord, version: int) -> StepRow:
         """The step that told a version. Raises: ConfigError where there is no such, or it is no longer held."""
-        self._check_version(record, version, 1)
+        self.check_version(record, version, 1)
         run = record.run
         step = self.reader.at_version(run, version)
         if step <= run.last_step:
@@ -159,7 +165,8 @@ class History:
                     return row
         raise ConfigError(f"version {version} of run {record.run_id}: {self._why_gone(record, version)}")
 
-    def _check_version(self, record: RunRecord, version: int, least: int) -> None:
+    def check_version(self, record: RunRecord, version: int, least: int = 0) -> None:
+        """See that a run told so much. Raises: ConfigError, with the versions that it has."""
         if version > record.version or version < least:
             held = f"has versions {least} to {record.version}" if record.version >= least else "has told nothing yet"
             raise ConfigError(f"version {version}: run {record.run_id} {held}")
@@ -178,7 +185,7 @@ class History:
         Raises: ConfigError where the run has no such version, or the state there is not known; JournalDamaged.
         """
         version = record.version if version is None else version
-        self._check_version(record, version, 0)
+        self.check_version(record, version, 0)
         run = record.run
         step = min(self.reader.at_version(run, version), run.last_step)
         base, after = self._base(record, step, version)

@@ -27,6 +27,7 @@ Filter = Callable[[StepRow, list[bytes]], list[bytes]]
 class Selection(Struct, frozen=True):
     """What is wanted; what is none or empty wants all. Times are Unix milliseconds, both inclusive; `kinds` patterns of
     names. `pid`: events of that process, and those that its commands caused. `limit`: only so many, the newest.
+    `after` and `to`: only those after that version, and up to that one.
     """
 
     since_ms: int | None = None
@@ -35,6 +36,8 @@ class Selection(Struct, frozen=True):
     pid: int | None = None
     label: str | None = None
     limit: int | None = None
+    after: int = 0
+    to: int | None = None
 
 
 class Happened(NamedTuple):
@@ -108,8 +111,12 @@ class _Reading:
                 yield from reversed(list(self._found(rows, holes)))
 
     def _ranges(self) -> list[tuple[int, int]]:
-        """The steps within the times wanted."""
-        return self._history.reader.within(self._record.run, self._wanted.since_ms, self._wanted.until_ms)
+        """The steps within the times and versions wanted."""
+        reader, run, wanted = self._history.reader, self._record.run, self._wanted
+        begin = reader.at_version(run, wanted.after + 1) if wanted.after else run.oldest_step
+        end = run.last_step if wanted.to is None else reader.at_version(run, wanted.to)
+        within = reader.within(run, wanted.since_ms, wanted.until_ms)
+        return [(max(first, begin), min(last, end)) for first, last in within if first <= end and last >= begin]
 
     def _holes(self) -> list[Hole]:
         since, until = self._wanted.since_ms, self._wanted.until_ms
@@ -117,6 +124,8 @@ class _Reading:
             hole
             for hole in self._history.reader.holes(self._record.run)
             if hole.first_version <= hole.last_version
+            and hole.last_version > self._wanted.after
+            and (self._wanted.to is None or hole.first_version <= self._wanted.to)
             and (since is None or hole.at_ms >= since)
             and (until is None or hole.at_ms <= until)
         ]
@@ -146,6 +155,8 @@ class _Reading:
 
 def _filters(history: History, wanted: Selection) -> list[Filter]:
     found: list[Filter] = []
+    if wanted.after or wanted.to is not None:
+        found.append(_of_versions(wanted.after, wanted.to))  # the first: it counts the lines of a step
     if wanted.kinds:
         found.append(_of_kinds(wanted.kinds))
     if wanted.pid is not None:
@@ -153,6 +164,14 @@ def _filters(history: History, wanted: Selection) -> list[Filter]:
     if wanted.label is not None:
         found.append(_of_label(history, wanted.label))
     return found
+
+
+def _of_versions(after: int, to: int | None) -> Filter:
+    def of_step(row: StepRow, lines: list[bytes]) -> list[bytes]:
+        before = row.version - len(lines)
+        return lines[max(0, after - before) : None if to is None else max(0, to - before)]
+
+    return of_step
 
 
 def _of_kinds(kinds: tuple[str, ...]) -> Filter:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from quarterdeck.errors import ConfigError, JournalUnavailable
 from quarterdeck.ui import moments
 from quarterdeck.ui.command import folder_option
 from quarterdeck.ui.screen import Screen
@@ -32,6 +33,45 @@ def run_option(default: str) -> Callable[[Callable[..., Any]], Callable[..., Any
     """Give a command `--run`."""
     text = f"The run: enough of its id, or `last`. [default: {default}]"
     return click.option("--run", metavar="RUN_ID", help=text)
+
+
+def since_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command `--since`; its function gets it as it was written, for `moments.point`."""
+    text = f"Begin after this version, or at a time: {moments.SHORT_FORMS}."
+    return click.option("--since", metavar="V|TIME", help=text)(function)
+
+
+def begin_of(since: str, data_dir: str | None) -> int:
+    """The time that `--since` means, Unix milliseconds; of a version of the newest run, when that was told.
+
+    Raises: ConfigError; JournalUnavailable where a version is given and there is no journal.
+    """
+    version, at_ms = moments.point(since, "--since")
+    if at_ms is not None:
+        return at_ms
+    from quarterdeck.server.history import open_history
+
+    with open_history(None, data_dir) as history:
+        record = history.record()
+        return record.began_ms if not version else history.step_of(record, version).at_ms
+
+
+def version_of(since: str, run_id: str, data_dir: str | None) -> int:
+    """The version of a run after which `--since` means to begin; of a time, as its journal says.
+
+    Raises: ConfigError where a time is given and the run has no journal that could tell.
+    """
+    version, at_ms = moments.point(since, "--since")
+    if at_ms is None:
+        return version or 0
+    from quarterdeck.server.history import open_history
+
+    try:
+        with open_history(None, data_dir) as history:
+            return history.version_before(at_ms, history.record(run_id))
+    except (ConfigError, JournalUnavailable) as error:
+        what = "which version that was is in the launcher's journal, and that cannot tell; give a version"
+        raise ConfigError(f"--since {since}: {what} ({error})") from error
 
 
 def found(history: History, run: str | None, at: str | None, option: str) -> tuple[RunRecord, int]:

@@ -12,6 +12,7 @@ from typing import Final
 from quarterdeck.errors import ConfigError
 
 FORMS: Final = "10m (ago), 12:00, 2026-11-24T12:00 (local time) or 2026-11-24T12:00:00Z"
+SHORT_FORMS: Final = "10m (ago), 12:00, 2026-11-24T12:00, RFC 3339"
 _UNITS_MS: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _AGO: Final = re.compile(r"(?:\d+(?:ms|[smhdw]))+")
 _AMOUNT: Final = re.compile(r"(\d+)(ms|[smhdw])")

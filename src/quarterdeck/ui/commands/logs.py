@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from quarterdeck.ui.command import Command, folder_option, json_option
+from quarterdeck.ui.looking_back import begin_of, since_option
 from quarterdeck.ui.screen import standard_output
 from quarterdeck.ui.text import safe
 
@@ -24,6 +25,7 @@ EXAMPLES = (
     ("quarterdeck logs -f web db", "The last lines of two, then what they write, until Ctrl-C."),
     ("quarterdeck logs -n 50 worker", "The last 50 lines of worker, or of its replicas worker-1, worker-2, …"),
     ("quarterdeck logs --since 10m 'web-*' --json", "The last ten minutes, one JSON object a line."),
+    ("quarterdeck logs --since 812 web", "What web wrote from event 812 on: the number is that of quarterdeck events."),
     ("quarterdeck logs --raw web | less -R", "Only what it wrote, byte for byte."),
 )
 
@@ -34,7 +36,7 @@ EXAMPLES = (
 @click.option(
     "-n", "--lines", type=click.IntRange(min=0), metavar="LINES", help="Only the last ones. [default: all; with -f 10]"
 )
-@click.option("--since", metavar="TIME", help="Only from then on: 10m (ago), 12:00, 2026-11-24T12:00, RFC 3339.")
+@since_option
 @click.option("--raw", is_flag=True, help="Only what they wrote: no times, no names.")
 @json_option
 @folder_option
@@ -51,15 +53,15 @@ def command(
 
     NAME is a process, one with replicas, or a pattern with `*`; without one, every process. A line is the time of day,
     the name, `|` for standard output, `!` for standard error or `#` for what the launcher says of the process, and the
-    text. What belongs together (a traceback) stays together.
+    text. What belongs together (a traceback) stays together. A version of --since is one of the newest run; when that
+    was, the journal says.
     """
     from quarterdeck.client import default_data_dir
     from quarterdeck.ui import logs as log
-    from quarterdeck.ui.moments import moment
 
     if raw and as_json:
         raise click.UsageError("--raw and --json exclude each other")
-    begin_ms = moment(since, "--since") if since is not None else None
+    begin_ms = begin_of(since, data_dir) if since is not None else None
     if lines is None and follow and since is None:
         lines = FOLLOWED_LINES
     logs = log.Logs(default_data_dir() if data_dir is None else Path(data_dir), patterns, waits=follow)

@@ -18,6 +18,7 @@ from quarterdeck.errors import Timeout
 from quarterdeck.ui.command import Address, Command, address_options
 from quarterdeck.ui.doubts import doubts_as_lines
 from quarterdeck.ui.exits import Exit, Failure
+from quarterdeck.ui.looking_back import since_option
 from quarterdeck.ui.screen import Screen, standard_output
 from quarterdeck.ui.slicing import slice_option
 
@@ -30,14 +31,18 @@ EXAMPLES = (
     ("quarterdeck watch", "Everything, from now on, until Ctrl-C."),
     ("quarterdeck watch 'process_*' published", "Only what matches a name or a pattern."),
     ("quarterdeck watch --since 0 --for 1", "What this run has told so far, as far back as it is held."),
+    (
+        "quarterdeck watch --since 5m 'child_*'",
+        "Of processes: what the last five minutes brought, and what comes.",
+    ),
     ("quarterdeck watch --json --count 1 'process_exited'", "Wait for the next process that leaves."),
 )
 
 
 @click.command("watch", cls=Command, examples=EXAMPLES)
 @click.argument("globs", nargs=-1, metavar="[GLOB]...")
-@click.option("--since", type=click.IntRange(min=0), metavar="VERSION", help="Begin after this version, not now.")
-@click.option("--run", metavar="RUN_ID", help="The run that VERSION belongs to. [default: the one that runs now]")
+@since_option
+@click.option("--run", metavar="RUN_ID", help="The run that the version V is of. [default: the one that runs now]")
 @click.option("--count", type=click.IntRange(min=1), metavar="N", help="End after N events.")
 @click.option("--for", "seconds", type=click.FloatRange(min=0), metavar="SECONDS", help="End after so many seconds.")
 @click.option("--json", "as_json", is_flag=True, help="Print each event as the line of JSON that it is.")
@@ -46,7 +51,7 @@ EXAMPLES = (
 def command(
     address: Address,
     globs: tuple[str, ...],
-    since: int | None,
+    since: str | None,
     run: str | None,
     count: int | None,
     seconds: float | None,
@@ -57,10 +62,9 @@ def command(
 
     GLOB is an event's name or a pattern with `*`; without one, every event. A name that no event has is refused; of a
     pattern that fits none a line on standard error warns. It ends by Ctrl-C or SIGTERM (exit code 0), --count or --for.
-    Lines of JSON are the protocol's own; only "lagged" and "run_changed" tell of this connection.
+    A time of --since is looked up in the launcher's journal; what other runs told, quarterdeck events shows. Lines of
+    JSON are the protocol's own; only "lagged" and "run_changed" tell of this connection.
     """
-    if run is not None and since is None:
-        raise click.UsageError("--run says what --since counts: give both")
     show = _Lines(standard_output(), as_json)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # to be told to end is no crash: it says goodbye
     try:
@@ -76,19 +80,32 @@ def command(
 def _connected(
     address: Address,
     globs: tuple[str, ...],
-    since: int | None,
+    since: str | None,
     run: str | None,
     slices: tuple[type[Slice[Any]], ...],
 ) -> BlockingClient:
     from quarterdeck.client import Cursor, connect_blocking
+    from quarterdeck.ui.looking_back import version_of
+    from quarterdeck.ui.moments import point
 
     options: dict[str, Any] = {"kind": "tool", "name": "watch", "slices": slices, **address.terms()}
-    if since is None or run is not None:
-        cursor = None if since is None or run is None else Cursor(run, since)
+    version, _ = (None, None) if since is None else point(since, "--since")
+    if run is not None and version is None:
+        raise click.UsageError("--run says what the version of --since counts: give both")
+    if since is None or (run is not None and version is not None):
+        cursor = None if run is None or version is None else Cursor(run, version)
         return connect_blocking(events=globs, since=cursor, **options)
     client = connect_blocking(events=(), **options)
-    client.subscribe(*globs, since=Cursor(client.run_id, since))
+    client.subscribe(*globs, since=Cursor(client.run_id, version_of(since, client.run_id, _folder(client, address))))
     return client
+
+
+def _folder(client: BlockingClient, address: Address) -> str | None:
+    """The data folder of the launcher that answers; where its lock does not say it, the one that is meant."""
+    from quarterdeck.client import current_holder_at
+
+    holder = current_holder_at(client.endpoint)
+    return address.launcher_folder() if holder is None or holder.data_dir is None else holder.data_dir
 
 
 def _limited(client: BlockingClient, count: int | None, seconds: float | None) -> Iterator[Told]:
