@@ -56,6 +56,10 @@ def test_the_first_is_told_the_command_line_and_the_folder(deck: Deck) -> None:
     )
     done = deck.run("up", "-d", "db")
     assert (done.returncode, done.stdout) == (0, f"{handed}; to start more of it: quarterdeck start db\n")
+    deck.write(process("db", SERVES), process("new", SERVES))
+    done = deck.run("up", "-d", "new")
+    unread = "new is new in quarterdeck.toml, and the running launcher has not read it: quarterdeck reload"
+    assert (done.returncode, done.stdout) == (0, f"{handed}; {unread}\n")
     _, lines, _ = deck.start("watch", "--json", "--since", "0", "activated", "--count", "2").end()
     told = [json.loads(line) for line in lines]
     assert [event["argv"] for event in told] == [["quarterdeck", "up"], ["quarterdeck", "up", "-d", "db"]]

@@ -106,6 +106,30 @@ def test_one_need_not_wait_or_not_for_ever(deck: Deck) -> None:
     assert (done.returncode, done.stderr) == (2, "quarterdeck: no process is called 'dbs'; there are: db\n")
 
 
+def test_what_stands_in_the_file_and_was_not_read_is_told(deck: Deck) -> None:
+    deck.write(*TWO)
+    assert (
+        deck.run("up", "-d", "db").returncode == 0
+    )  # so that web does not start with it, and is the same all the same
+    assert deck.run("start", "web").stderr == ""
+    deck.write(TWO[0], process("web", SERVES, after=["db"], stop_grace_s=1), process("new", SERVES))
+    done = deck.run("restart", "web", "db")
+    assert done.returncode == 0
+    assert done.stderr == (
+        "quarterdeck: warning: web: changed in quarterdeck.toml since the launcher read that; "
+        "this restarts it as it was, quarterdeck reload as it is now\n"
+    )
+    done = deck.run("start", "web")  # which runs, so that nothing of it starts
+    assert (done.returncode, done.stderr) == (0, "")
+    done = deck.run("start", "new")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "quarterdeck: new is new in quarterdeck.toml, and the running launcher has not read it: quarterdeck reload\n",
+    )
+    assert deck.run("reload", "--no-wait").returncode == 0
+    assert deck.run("restart", "web").stderr == ""
+
+
 def test_where_the_launcher_quits_meanwhile_that_is_said(deck: Deck) -> None:
     slow = process("slow", ["sleep", "10000"], ready={"log": "never"}, autostart=False)
     deck.write(process("db", SERVES), slow)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from quarterdeck.deckfile.finding import DECKFILE_NAME, data_dir_of, find_deckfile, nearest_deckfile
     from quarterdeck.deckfile.reading import parse_deckfile, read_deckfile
     from quarterdeck.deckfile.relations import is_name
+    from quarterdeck.deckfile.revision import revision_of
     from quarterdeck.deckfile.spec import DeckFile, ProcessSpec, Ready, start_order
     from quarterdeck.deckfile.tables import deckfile_schema
 
@@ -26,6 +27,7 @@ _HOMES: Final = {
     "nearest_deckfile": "finding",
     "parse_deckfile": "reading",
     "read_deckfile": "reading",
+    "revision_of": "revision",
     "DeckFile": "spec",
     "ProcessSpec": "spec",
     "Ready": "spec",
@@ -45,6 +47,7 @@ __all__ = [
     "nearest_deckfile",
     "parse_deckfile",
     "read_deckfile",
+    "revision_of",
     "start_order",
 ]
 

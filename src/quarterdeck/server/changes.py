@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from quarterdeck.config import Config
-from quarterdeck.deckfile import DeckFile
-from quarterdeck.server.plans import revision_of
+from quarterdeck.deckfile import DeckFile, revision_of
 
 AT_ONCE: Final = ("on_launcher_death", "exit_from")
 """The keys of `[quarterdeck]` that are about the processes, and count from a reload on as they do."""

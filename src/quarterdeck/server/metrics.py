@@ -340,6 +340,13 @@ _STATE: Final = (
         lambda m: {name: child.starts for name, child in m.state.children.items()},
         ("child",),
     ),
+    Metric(
+        "quarterdeck_child_info",
+        "gauge",
+        "1 for each configured process; `revision` is another one once its table was read otherwise",
+        lambda m: {(name, child.plan.revision): 1 for name, child in m.state.children.items()},
+        ("child", "revision"),
+    ),
 )
 _PROCESS: Final = (
     Metric("process_resident_memory_bytes", "gauge", "memory of the launcher (RSS)", lambda m: m.process.memory_bytes),

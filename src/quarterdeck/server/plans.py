@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
-from typing import Final
-
-import msgspec
-from msgspec import structs
 
 from quarterdeck.core.state import ChildPlan
-from quarterdeck.deckfile import ProcessSpec
-
-REVISION_CHARACTERS: Final = 16
-"""64 bits of the hash: enough to tell two states of one process apart."""
+from quarterdeck.deckfile import ProcessSpec, revision_of
 
 
 def plans_of(specs: Iterable[ProcessSpec], exit_from: str | None = None) -> tuple[ChildPlan, ...]:
@@ -42,13 +34,3 @@ def plan_of(spec: ProcessSpec, exit_from: str | None = None) -> ChildPlan:
         revision=revision_of(spec),
         ends_launcher=spec.name == exit_from,
     )
-
-
-def revision_of(spec: ProcessSpec) -> str:
-    """A hash of everything that is configured of a process but `after`, whatever the order of its tables.
-
-    `after` is no part of it: it decides when a process starts, and one that runs is past that. So a reload that only
-    adds a replica of what others come after restarts none of them.
-    """
-    encoded = msgspec.msgpack.encode(structs.replace(spec, after=()), order="deterministic")
-    return hashlib.sha256(encoded).hexdigest()[:REVISION_CHARACTERS]

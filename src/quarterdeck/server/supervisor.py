@@ -27,11 +27,11 @@ from quarterdeck.core.step import (
     SignalChild,
     SpawnChild,
 )
-from quarterdeck.deckfile import DeckFile, ProcessSpec
+from quarterdeck.deckfile import DeckFile, ProcessSpec, revision_of
 from quarterdeck.drivers.children import Children, Program
 from quarterdeck.schema.types import StageStatus
 from quarterdeck.server.changes import changes, counts_later
-from quarterdeck.server.plans import plans_of, revision_of
+from quarterdeck.server.plans import plans_of
 from quarterdeck.transport import peercred
 from quarterdeck.transport.folders import check_closed
 

@@ -31,6 +31,8 @@ class HandOver:
         self._folder = folder
         self._within_s = within_s
         self._deadline: float | None = None
+        self.children: tuple[str, ...] = ()
+        """The processes that the first one knows, once it has taken it."""
 
     def to(self, first: AlreadyRunning, *, child: str | None = None) -> int | None:
         """Hand over to the first; returns its pid, or None where it has ended, and there is none any more.
@@ -53,6 +55,7 @@ class HandOver:
                     if child is not None and child not in {row.name for row in state.children}:
                         raise first
                     client.activate(words(self._argv), here())
+                    self.children = tuple(row.name for row in state.children)
                     return client.launcher_pid
         except NoLauncher:
             return None

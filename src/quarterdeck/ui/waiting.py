@@ -7,7 +7,8 @@ with its last lines.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
@@ -22,6 +23,8 @@ from quarterdeck.ui.narrator import OF_CHILDREN, Narrator
 from quarterdeck.ui.progress import Progress
 from quarterdeck.ui.reaching import reach
 from quarterdeck.ui.screen import Screen
+from quarterdeck.ui.text import safe
+from quarterdeck.ui.unread import Target, changed_in, new_in
 
 if TYPE_CHECKING:
     from quarterdeck.client.blocking import BlockingClient
@@ -31,15 +34,17 @@ Verb = Literal["start", "stop", "restart"]
 DONE: Final = {"start": "ready", "stop": "stopped", "restart": "ready again"}
 
 
-def ask_and_wait(verb: Verb, patterns: Iterable[str], address: str, screen: Screen, patience: Patience) -> int:
+def ask_and_wait(verb: Verb, patterns: Sequence[str], target: Target, screen: Screen, patience: Patience) -> int:
     """Ask for it, of each process that is meant, and wait until it is done; returns the exit code.
 
     Raises: Failure for a name that means none; as `wait_for`.
     """
-    with reach(address, verb) as client:
+    with reach(target.endpoint, verb) as client:
         client.subscribe(*OF_CHILDREN, snapshot=True)
         board = board_of(client)
-        names = meant(patterns, board.configured())
+        names = _meant(patterns, board, target)
+        if verb != "stop":
+            _warn_of_unread(names, board, client, target, verb)
         ask = _asking(client, verb)
         for name in names:
             _await(board.cards[name], verb)
@@ -55,6 +60,27 @@ def ask_and_wait(verb: Verb, patterns: Iterable[str], address: str, screen: Scre
         for name in names:
             ask(name)
         return wait_for(narrator, DONE[verb], screen, patience)
+
+
+def _meant(patterns: Sequence[str], board: Board, target: Target) -> tuple[str, ...]:
+    known = board.configured()
+    try:
+        return meant(patterns, known)
+    except Failure as error:
+        raise Failure(new_in(target.file(), patterns, known) or str(error), error.code) from None
+
+
+def _warn_of_unread(names: Sequence[str], board: Board, client: BlockingClient, target: Target, verb: Verb) -> None:
+    """A start takes what the launcher has read, which may be another thing than what its user has just written."""
+    begin = [name for name in names if verb == "restart" or board.cards[name].state not in ALIVE]
+    changed = changed_in(target.file(), begin, client) if begin else []
+    if changed:
+        which = safe(", ".join(changed))
+        sys.stderr.write(
+            f"quarterdeck: warning: {which}: changed in quarterdeck.toml since the launcher read that; "
+            f"this {verb}s it as it was, quarterdeck reload as it is now\n"
+        )
+        sys.stderr.flush()
 
 
 def board_of(client: BlockingClient) -> Board:

@@ -28,7 +28,8 @@ def command(address: Address, names: tuple[str, ...], patience: Patience) -> int
     """
     from quarterdeck.client import find_endpoint
     from quarterdeck.ui.screen import standard_output
+    from quarterdeck.ui.unread import Target
     from quarterdeck.ui.waiting import ask_and_wait
 
-    place = find_endpoint(**address.options())
-    return ask_and_wait("stop", names, place, standard_output(), patience)
+    target = Target(find_endpoint(**address.options()), address.config)
+    return ask_and_wait("stop", names, target, standard_output(), patience)

@@ -94,7 +94,7 @@ def command(
                 raise  # whoever started this one in the background hands over itself
             pid = hand_over.to(first)
             if pid is not None:
-                _told(pid, names)
+                _told(pid, application, hand_over.children)
                 return Exit.DONE
 
 
@@ -144,10 +144,11 @@ def _warn(application: Application) -> None:
     sys.stderr.flush()
 
 
-def _told(pid: int, names: tuple[str, ...]) -> None:
-    more = (
-        f"to start more of it: quarterdeck start {' '.join(names)}"
-        if names
-        else ("if its file has changed: quarterdeck reload")
-    )
+def _told(pid: int, application: Application, known: tuple[str, ...]) -> None:
+    from quarterdeck.ui.unread import new_in
+
+    more = new_in(application.deck, application.names, known)
+    if more is None and application.names:
+        more = f"to start more of it: quarterdeck start {' '.join(application.names)}"
+    more = more or "if its file has changed: quarterdeck reload"
     standard_output().line(f"the launcher runs already (pid {pid}), and was handed this command line; {more}")
