@@ -53,6 +53,7 @@ class Application(Struct, frozen=True):
     def board(self) -> Board:
         """Its processes; those that start with the launcher are awaited."""
         board = Board(Card(spec.name, after=spec.after, optional=spec.optional) for spec in self.deck.processes)
+        board.note_registering(self.deck.processes)
         for spec in self.deck.processes:
             if spec.autostart:
                 board.cards[spec.name].await_("up", stop_is_due=True)  # each is first told as stopped: configured

@@ -9,10 +9,13 @@ no outcome. Who is optional is not waited for once it has failed, and costs nobo
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from quarterdeck.schema import events as e
 from quarterdeck.schema.types import ChildRow, ChildState
+
+if TYPE_CHECKING:
+    from quarterdeck.deckfile import ProcessSpec
 
 Goal = Literal["up", "down"]
 Outcome = Literal["done", "failed"]
@@ -42,6 +45,8 @@ class Card:
         self.event: e.ChildEvent | None = None
         self.reason: str | None = None
         """Why it is in its state, where that was told."""
+        self.registers = False
+        """Whether it is ready once it registers, as far as is known."""
         self.goal: Goal | None = None
         self.outcome: Outcome | None = None
         self._stop_is_due = False
@@ -120,6 +125,12 @@ class Board:
     def configured(self) -> list[str]:
         """The names of those that a name or pattern can mean."""
         return [card.name for card in self.cards.values() if not card.removed]
+
+    def note_registering(self, specs: Iterable[ProcessSpec]) -> None:
+        """These are what runs: which of them are ready once they register."""
+        for spec in specs:
+            if spec.name in self.cards:
+                self.cards[spec.name].registers = spec.ready.kind == "registered"
 
     def awaited(self) -> list[Card]:
         """Those of which something is awaited, whatever became of it."""

@@ -61,6 +61,14 @@ def standing(card: Card) -> str:
     return f"is {card.state}"
 
 
+def unregistered(name: str) -> str:
+    """What is said of one that runs and does not get ready, for nothing but its registration shows that."""
+    return (
+        f'{name} runs, but has not registered, which would make it ready (ready = "registered", the default); '
+        'a program that is no client of Quarterdeck wants ready = "running", or a port or a line of its log'
+    )
+
+
 def is_beginning(event: e.ChildEvent) -> bool:
     """Whether it tells no more than that the child is configured, and for whom it waits then."""
     is_told = isinstance(event, e.ChildStopped) and event.again is not True

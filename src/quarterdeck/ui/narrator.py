@@ -15,13 +15,15 @@ from quarterdeck.errors import Timeout
 from quarterdeck.schema import events as e
 from quarterdeck.schema.replies import Lagged
 from quarterdeck.ui.board import Board, Card
-from quarterdeck.ui.child_words import all_of, counted, duration
+from quarterdeck.ui.child_words import all_of, counted, duration, unregistered
 from quarterdeck.ui.progress import Progress
 
 if TYPE_CHECKING:
     from quarterdeck.client import Told
     from quarterdeck.client.blocking import BlockingClient, Events
 
+UNREGISTERED_S: Final = 5.0
+"""A client that takes longer to register is told of: most are no clients."""
 OF_CHILDREN: Final = ("child_*", "lifecycle_phase_changed")
 OF_THE_APPLICATION: Final = (
     *OF_CHILDREN,
@@ -37,7 +39,8 @@ OF_THE_APPLICATION: Final = (
 
 class Narrator:
     """Tells of one launcher, through a client that is subscribed to `OF_CHILDREN` at least. `begun`: when what is told
-    began (monotonic seconds); `told`: the events that are still to be told, behind those of `early`.
+    began (monotonic seconds); `told`: the events that are still to be told, behind those of `early`; `unregistered_s`:
+    how long one may run unregistered before that is said, once.
     """
 
     def __init__(
@@ -49,12 +52,15 @@ class Narrator:
         begun: float | None = None,
         told: Events[Told] | None = None,
         early: deque[Told] | None = None,
+        unregistered_s: float = UNREGISTERED_S,
     ) -> None:
         self.board = board
         self._client = client
         self._progress = progress
         self._begun = time.monotonic() if begun is None else begun
         self._ended: float | None = None
+        self._unregistered_s = unregistered_s
+        self._unregistered: dict[str, float | None] = {}  # when it is to be said of whom; None: it was
         self._told = client.events() if told is None else told
         self._early = deque() if early is None else early
         self.lifecycle = "starting"
@@ -148,6 +154,7 @@ class Narrator:
             return False
         if isinstance(event, e.ChildEvent):
             card = self.board.tell(event)
+            self._look_for_registration(card)
             if not (self.is_quitting and event.state == "stopped" and event.pid is None):  # it was not there
                 self._progress.tell(card, event)
         elif isinstance(event, e.LifecyclePhaseChanged):
@@ -160,6 +167,22 @@ class Narrator:
             self._progress.happened(sentences.sentence(event), sentences.colour(event))
         return True
 
+    def _look_for_registration(self, card: Card) -> None:
+        is_said = card.name in self._unregistered and self._unregistered[card.name] is None
+        if not is_said and card.registers and card.state == "running":
+            self._unregistered[card.name] = time.monotonic() + self._unregistered_s
+        elif not is_said:
+            self._unregistered.pop(card.name, None)
+
+    def _say_unregistered(self) -> float | None:
+        """Say who should have registered by now; how long until it is to be said of the next one, None for nobody."""
+        now = time.monotonic()
+        for name, due in self._unregistered.items():
+            if due is not None and due <= now:
+                self._progress.happened(unregistered(name), "yellow")
+                self._unregistered[name] = None
+        return min((due - now for due in self._unregistered.values() if due is not None), default=None)
+
     def _is_an_others_stage(self, event: Told) -> bool:
         """Of stages only the launcher's own, a reload, is told here."""
         return isinstance(event, e.StartupStageBegun | e.StartupStageEnded) and event.pid != self._client.launcher_pid
@@ -169,7 +192,8 @@ class Narrator:
             return self._early.popleft()
         while True:
             left_s = None if deadline is None else max(0.0, deadline - time.monotonic())
-            waits = [wait for wait in (left_s, self._progress.draw_every_s) if wait is not None]
+            limits = (left_s, self._progress.draw_every_s, self._say_unregistered())
+            waits = [wait for wait in limits if wait is not None]
             self._told.timeout_s = min(waits, default=None)
             try:
                 return next(self._told, None)

@@ -101,10 +101,12 @@ class Reload:
     def _await_moved(self) -> None:
         """Of all that it moves something was told before the answer to this, and perhaps more."""
         self._client.ping()
-        moves = Moves(self._board, {spec.name for spec in read_deckfile(self._path).processes})
+        specs = read_deckfile(self._path).processes
+        moves = Moves(self._board, {spec.name for spec in specs})
         while (event := self._next(0.0)) is not None:
             if not moves.take(event):
                 self._early.append(event)
+        self._board.note_registering(specs)
 
     def _next_aside(self, wait_s: float) -> Told | None:
         """The next event, as `_next`; what it says of a child has nothing to do with this, and is only kept."""

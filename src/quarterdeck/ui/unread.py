@@ -54,10 +54,8 @@ def new_in(deck: DeckFile | None, patterns: Iterable[str], known: Iterable[str])
     return None
 
 
-def changed_in(deck: DeckFile | None, names: Iterable[str], client: BlockingClient) -> list[str]:
+def changed_in(deck: DeckFile, names: Iterable[str], client: BlockingClient) -> list[str]:
     """Those of the processes whose table is another one now than the launcher took."""
-    if deck is None:
-        return []
     taken = {row.labels["child"]: row.labels["revision"] for row in client.get_metrics().samples if row.name == TAKEN}
     now = {spec.name: spec for spec in deck.processes}
     return [name for name in names if name in now and name in taken and taken[name] not in _revisions(now[name])]

@@ -44,7 +44,7 @@ def ask_and_wait(verb: Verb, patterns: Sequence[str], target: Target, screen: Sc
         board = board_of(client)
         names = _meant(patterns, board, target)
         if verb != "stop":
-            _warn_of_unread(names, board, client, target, verb)
+            _compare(names, board, client, target, verb)
         ask = _asking(client, verb)
         for name in names:
             _await(board.cards[name], verb)
@@ -70,10 +70,14 @@ def _meant(patterns: Sequence[str], board: Board, target: Target) -> tuple[str, 
         raise Failure(new_in(target.file(), patterns, known) or str(error), error.code) from None
 
 
-def _warn_of_unread(names: Sequence[str], board: Board, client: BlockingClient, target: Target, verb: Verb) -> None:
+def _compare(names: Sequence[str], board: Board, client: BlockingClient, target: Target, verb: Verb) -> None:
     """A start takes what the launcher has read, which may be another thing than what its user has just written."""
     begin = [name for name in names if verb == "restart" or board.cards[name].state not in ALIVE]
-    changed = changed_in(target.file(), begin, client) if begin else []
+    deck = target.file() if begin else None
+    if deck is None:
+        return
+    changed = changed_in(deck, begin, client)
+    board.note_registering(spec for spec in deck.processes if spec.name in begin and spec.name not in changed)
     if changed:
         which = safe(", ".join(changed))
         sys.stderr.write(
