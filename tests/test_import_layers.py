@@ -144,6 +144,8 @@ FILES = {
     # A report of a launcher that is dead is read from its journal.
     "ui/remains.py": FileRule(lazily=_names("server.history server.runs server.selection")),
     "ui/slicing.py": FileRule(lazily=_names("server.loading")),
+    # Loads of the file's slices and sagas those that the journal's runs had, as `up` would.
+    "ui/at_hand.py": FileRule(lazily=_names("core.saga server.history server.saga_loading server.slicing")),
     "ui/commands/check.py": FileRule(lazily=_names("server.saga_loading server.slicing")),  # does what `up` would
 }
 

@@ -12,7 +12,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from quarterdeck.deckfile.finding import DECKFILE_NAME, data_dir_of, find_deckfile, nearest_deckfile
+    from quarterdeck.deckfile.classes import Classes, classes_of
+    from quarterdeck.deckfile.finding import DECKFILE_NAME, data_dir_of, find_deckfile, is_trusted, nearest_deckfile
     from quarterdeck.deckfile.reading import parse_deckfile, read_deckfile
     from quarterdeck.deckfile.relations import is_name
     from quarterdeck.deckfile.revision import revision_of
@@ -20,10 +21,13 @@ if TYPE_CHECKING:
     from quarterdeck.deckfile.tables import deckfile_schema
 
 _HOMES: Final = {
+    "Classes": "classes",
     "DECKFILE_NAME": "finding",
+    "classes_of": "classes",
     "data_dir_of": "finding",
     "find_deckfile": "finding",
     "is_name": "relations",
+    "is_trusted": "finding",
     "nearest_deckfile": "finding",
     "parse_deckfile": "reading",
     "read_deckfile": "reading",
@@ -37,13 +41,16 @@ _HOMES: Final = {
 
 __all__ = [
     "DECKFILE_NAME",
+    "Classes",
     "DeckFile",
     "ProcessSpec",
     "Ready",
+    "classes_of",
     "data_dir_of",
     "deckfile_schema",
     "find_deckfile",
     "is_name",
+    "is_trusted",
     "nearest_deckfile",
     "parse_deckfile",
     "read_deckfile",

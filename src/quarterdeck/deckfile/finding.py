@@ -10,7 +10,7 @@ nothing, and reads of the file no more than the one key.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from quarterdeck.errors import ConfigError
 
@@ -45,7 +45,7 @@ def nearest_deckfile(folder: str) -> str | None:
     while True:
         path = os.path.join(place, DECKFILE_NAME)
         if os.path.isfile(path):
-            if (place != folder or _is_shared(place)) and not _is_trusted(path):
+            if (place != folder or _is_shared(place)) and not is_trusted(path):
                 raise ConfigError(f"{path}: belongs to another user; if that is meant, name it: --config {path}")
             return path
         above = os.path.dirname(place)
@@ -59,11 +59,7 @@ def data_dir_of(path: str) -> str:
 
     Raises: ConfigError where it cannot be read, or its `data_dir` cannot.
     """
-    try:
-        with open(path, "rb") as stream:
-            content = stream.read(FILE_BYTES_MAX + 1)
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}; or name the folder: --data-dir FOLDER") from error
+    content = content_of(path)
     given = _written(path, content) if b"data_dir" in content else DATA_DIR
     return data_dir_beside(path, given)
 
@@ -73,24 +69,41 @@ def data_dir_beside(path: str | Path, data_dir: str) -> str:
     return os.path.abspath(os.path.join(os.path.dirname(path), os.path.expanduser(data_dir)))
 
 
-def _written(path: str, content: bytes) -> str:
+def content_of(path: str) -> bytes:
+    """What the file holds; of one that is too long, as much as shows it. Raises: ConfigError."""
+    try:
+        with open(path, "rb") as stream:
+            return stream.read(FILE_BYTES_MAX + 1)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}; or name the folder: --data-dir FOLDER") from error
+
+
+def table_of(path: str, content: bytes, wanted: str) -> dict[str, Any]:
+    """The content as TOML. Raises: ConfigError that says what was wanted of it, where it is none."""
     import tomllib
 
     try:
-        table = tomllib.loads(content.decode("utf-8-sig")).get("quarterdeck", {})
+        return tomllib.loads(content.decode("utf-8-sig"))
     except (ValueError, RecursionError):
-        raise ConfigError(
-            f"{path}: no TOML, so where its launcher is cannot be read there; "
-            "see what is wrong (quarterdeck check), or name the folder: --data-dir FOLDER"
-        ) from None
+        raise ConfigError(f"{path}: no TOML, so {wanted}") from None
+
+
+def is_trusted(path: str) -> bool:
+    """Whether a file is ours or root's. Raises: OSError."""
+    return not hasattr(os, "getuid") or os.stat(path).st_uid in (os.getuid(), 0)
+
+
+def _written(path: str, content: bytes) -> str:
+    table = table_of(
+        path,
+        content,
+        "where its launcher is cannot be read there; "
+        "see what is wrong (quarterdeck check), or name the folder: --data-dir FOLDER",
+    ).get("quarterdeck", {})
     given = table.get("data_dir", DATA_DIR) if isinstance(table, dict) else DATA_DIR
     if not isinstance(given, str) or not given or "\0" in given:
         raise ConfigError(f"{path}: quarterdeck.data_dir: expected a path; or name the folder: --data-dir FOLDER")
     return given
-
-
-def _is_trusted(path: str) -> bool:
-    return not hasattr(os, "getuid") or os.stat(path).st_uid in (os.getuid(), 0)
 
 
 def _is_shared(folder: str) -> bool:

@@ -10,10 +10,11 @@ as far as they are at hand, in the version that ran.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 from msgspec import Raw, Struct
@@ -55,6 +56,13 @@ class RunRecord(Struct, frozen=True):
     ending: Ending
     launcher_pid: int | None
     launcher_version: str | None
+
+
+class Loads(NamedTuple):
+    """The names of what runs had loaded of the application's own."""
+
+    slices: frozenset[str]
+    sagas: frozenset[str]
 
 
 class History:
@@ -219,12 +227,16 @@ class History:
             return _thawed(found, loaded, run.run_id), found.step
         return snapshot(State(head_of(run).rules, loaded=loaded), run.run_id), run.first_step - 1
 
-    def slices(self, record: RunRecord) -> tuple[str, ...]:
-        """The names of the slices that a run had, as far as that can be read."""
-        try:
-            return tuple(head_of(record.run).slices)
-        except JournalDamaged:  # another version's first row
-            return ()
+    def loads(self) -> Loads:
+        """What the runs had loaded of the application's own, as far as that can be read."""
+        slices: set[str] = set()
+        sagas: set[str] = set()
+        for run in self.reader.runs():
+            with suppress(JournalDamaged):  # another version's first row
+                head = head_of(run)
+                slices.update(head.slices)
+                sagas.update(head.saga_homes)
+        return Loads(frozenset(slices), frozenset(sagas))
 
     @property
     def event_names(self) -> frozenset[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -12,6 +12,10 @@ from quarterdeck.ui.text import safe
 
 if TYPE_CHECKING:
     from quarterdeck.slices.slice import Slice
+
+
+FROM_FILE: Final = "[default: those of the launcher's quarterdeck.toml]"
+"""Of commands that look at what a launcher told (`at_hand`)."""
 
 
 def slice_option(what: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from quarterdeck.ui.at_hand import slices_of_journal
 from quarterdeck.ui.command import Command, json_option
 from quarterdeck.ui.looking_back import found, journal_option, run_option
 from quarterdeck.ui.screen import standard_output
-from quarterdeck.ui.slicing import slice_option, tell_lacking
+from quarterdeck.ui.slicing import FROM_FILE, slice_option, tell_lacking
 
 if TYPE_CHECKING:
     from quarterdeck.slices.slice import Slice
@@ -26,7 +27,7 @@ EXAMPLES = (
 @click.argument("new", metavar="V2|TIME")
 @run_option("the newest, or the one of that time")
 @journal_option
-@slice_option("A slice that ran: what it held, too. May be given again.")
+@slice_option(f"A slice that ran: what it held, too. May be given again. {FROM_FILE}")
 @json_option
 def command(
     where: tuple[str | None, str | None],
@@ -43,7 +44,7 @@ def command(
     from quarterdeck.server.history import open_history
     from quarterdeck.ui.differences import COLOURS, differences, encoded, line_of
 
-    with open_history(*where, slices) as history:
+    with open_history(*where, slices or slices_of_journal(*where)) as history:
         first, last = found(history, run, old, "V1"), found(history, run, new, "V2")
         before, after = history.snapshot(*first), history.snapshot(*last)
         tell_lacking(dict.fromkeys((*history.lacking(first[0]), *history.lacking(last[0]))))

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from quarterdeck.ui.at_hand import slices_of_journal
 from quarterdeck.ui.command import Command, json_option
 from quarterdeck.ui.doubts import doubt_kinds
 from quarterdeck.ui.looking_back import EventLines, journal_option, run_option, since_option
 from quarterdeck.ui.screen import Screen, standard_output
-from quarterdeck.ui.slicing import slice_option
+from quarterdeck.ui.slicing import FROM_FILE, slice_option
 
 if TYPE_CHECKING:
     from quarterdeck.server.history import History
@@ -36,7 +37,7 @@ EXAMPLES = (
 @click.option("-n", "--limit", type=click.IntRange(min=1), metavar="N", help="Only so many, the newest.")
 @run_option("every run; with a version the newest")
 @journal_option
-@slice_option("A slice that ran: its events as it says them. May be given again.")
+@slice_option(f"A slice that ran: its events as it says them. May be given again. {FROM_FILE}")
 @json_option
 def command(
     where: tuple[str | None, str | None],
@@ -65,6 +66,8 @@ def command(
     to, until_ms = point(until, "--until") if until is not None else (None, None)
     wanted = Selection(since_ms, until_ms, kinds, pid, label, limit, after or 0, to)
     screen = standard_output()
+    if not slices and not as_json:  # whose lines are as they were told
+        slices = slices_of_journal(*where)
     with open_history(*where, slices) as history:
         is_of_one = run is not None or after is not None or to is not None
         records = [history.record(run)] if is_of_one else history.records
@@ -74,8 +77,7 @@ def command(
         show = _Shown(screen, history, as_json)
         for happened in select(history, records, wanted):
             show(happened)
-        slices_had = dict.fromkeys(name for record in records for name in history.slices(record))
-        doubt_kinds(kinds, history.event_names | show.names, slices_had)
+        doubt_kinds(kinds, history.event_names | show.names, history.loads().slices)
     if not show.count and screen.is_terminal:
         screen.line("nothing of the kind is kept", "bright_black")
 

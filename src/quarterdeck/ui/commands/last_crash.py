@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from quarterdeck.ui.at_hand import slices_of_journal
 from quarterdeck.ui.command import Command, json_option
 from quarterdeck.ui.looking_back import EventLines, heading, journal_option
 from quarterdeck.ui.screen import Screen, standard_output
@@ -36,7 +37,7 @@ def command(where: tuple[str | None, str | None], as_json: bool) -> None:
     from quarterdeck.server.history import open_history
 
     screen = standard_output()
-    with open_history(*where) as history:
+    with open_history(*where, slices_of_journal(*where)) as history:
         crash = last_crash(history)
         if as_json:
             screen.raw(_encoded(crash))

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from quarterdeck.ui.at_hand import sagas_of_journal, slices_of_journal
 from quarterdeck.ui.command import Command, folder_option, json_option
 from quarterdeck.ui.exits import Exit
 from quarterdeck.ui.screen import Screen, standard_output
-from quarterdeck.ui.slicing import slice_option
+from quarterdeck.ui.slicing import FROM_FILE, slice_option
 from quarterdeck.ui.text import cut
 
 if TYPE_CHECKING:
@@ -30,8 +31,10 @@ EXAMPLES = (
 @click.command("replay", cls=Command, examples=EXAMPLES)
 @click.argument("journal", required=False)
 @click.option("--run", metavar="RUN_ID", help="Only this run; enough of its id will do. [default: every run]")
-@click.option("--saga", "sagas", metavar="MODULE:NAME", multiple=True, help="A saga that the run had loaded.")
-@slice_option("A slice that ran, in the version that ran. May be given again.")
+@click.option(
+    "--saga", "sagas", metavar="MODULE:NAME", multiple=True, help=f"A saga that the run had loaded. {FROM_FILE}"
+)
+@slice_option(f"A slice that ran, in the version that ran. May be given again. {FROM_FILE}")
 @folder_option
 @json_option
 def command(
@@ -47,7 +50,7 @@ def command(
     JOURNAL is a file; without one, the data folder's. Every event is compared byte for byte, and the state at every
     checkpoint; of a run of another version of the launcher, every member that was recorded. Exit code 0 where all is
     equal, 1 where it is not: then the first difference is shown with both sides. A run with slices is replayed only
-    where each of them is given, in its version.
+    where each of them is at hand, in its version.
     """
     from pathlib import Path
 
@@ -55,7 +58,8 @@ def command(
     from quarterdeck.server.runs import journal_path
     from quarterdeck.server.saga_loading import load_sagas
 
-    own = load_sagas(sagas, Path.cwd(), slices=slices)
+    slices = slices or slices_of_journal(journal, data_dir)
+    own = load_sagas(sagas, Path.cwd(), slices=slices) if sagas else sagas_of_journal(journal, data_dir, slices)
     path = journal_path(journal, data_dir)
     screen = standard_output()
     show = _show_json if as_json else _show

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from quarterdeck.ui.at_hand import slices_of_journal
 from quarterdeck.ui.command import Command, json_option
 from quarterdeck.ui.looking_back import found, heading, journal_option, run_option
 from quarterdeck.ui.screen import standard_output
-from quarterdeck.ui.slicing import slice_option, tell_lacking
+from quarterdeck.ui.slicing import FROM_FILE, slice_option, tell_lacking
 
 if TYPE_CHECKING:
     from quarterdeck.slices.slice import Slice
@@ -25,7 +26,7 @@ EXAMPLES = (
 @click.option("--at", metavar="V|TIME", help="A version, or 10m (ago), 12:00, 2026-11-24T12:00. [default: the end]")
 @run_option("the newest, or the one of that time")
 @journal_option
-@slice_option("A slice that ran: what it held, too. May be given again.")
+@slice_option(f"A slice that ran: what it held, too. May be given again. {FROM_FILE}")
 @json_option
 def command(
     where: tuple[str | None, str | None],
@@ -40,7 +41,7 @@ def command(
     """
     from quarterdeck.server.history import open_history
 
-    with open_history(*where, slices) as history:
+    with open_history(*where, slices or slices_of_journal(*where)) as history:
         record, version = found(history, run, at, "--at")
         snapshot = history.snapshot(record, version)
         tell_lacking(history.lacking(record))

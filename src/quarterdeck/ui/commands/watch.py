@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from quarterdeck.errors import Timeout
+from quarterdeck.errors import ConfigError, Timeout
+from quarterdeck.ui.at_hand import slices_of_launcher, warn_without
 from quarterdeck.ui.command import Address, Command, address_options
 from quarterdeck.ui.doubts import doubts_as_lines
 from quarterdeck.ui.exits import Exit, Failure
 from quarterdeck.ui.looking_back import since_option
 from quarterdeck.ui.screen import Screen, standard_output
-from quarterdeck.ui.slicing import slice_option
+from quarterdeck.ui.slicing import FROM_FILE, slice_option
 
 if TYPE_CHECKING:
     from quarterdeck.client import Told
@@ -46,7 +47,7 @@ EXAMPLES = (
 @click.option("--count", type=click.IntRange(min=1), metavar="N", help="End after N events.")
 @click.option("--for", "seconds", type=click.FloatRange(min=0), metavar="SECONDS", help="End after so many seconds.")
 @click.option("--json", "as_json", is_flag=True, help="Print each event as the line of JSON that it is.")
-@slice_option("A slice that the launcher runs: its events as it says them.")
+@slice_option(f"A slice that the launcher runs: its events as it says them. {FROM_FILE}")
 @address_options
 def command(
     address: Address,
@@ -69,7 +70,7 @@ def command(
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # to be told to end is no crash: it says goodbye
     try:
         with doubts_as_lines():
-            client = _connected(address, globs or ("*",), since, run, slices)
+            client = _connected(address, globs or ("*",), since, run, slices, as_json)
         with client:
             for event in _limited(client, count, seconds):
                 show(event)
@@ -83,21 +84,38 @@ def _connected(
     since: str | None,
     run: str | None,
     slices: tuple[type[Slice[Any]], ...],
+    as_json: bool,
 ) -> BlockingClient:
-    from quarterdeck.client import Cursor, connect_blocking
+    from quarterdeck.client import Cursor
     from quarterdeck.ui.looking_back import version_of
     from quarterdeck.ui.moments import point
 
-    options: dict[str, Any] = {"kind": "tool", "name": "watch", "slices": slices, **address.terms()}
     version, _ = (None, None) if since is None else point(since, "--since")
     if run is not None and version is None:
         raise click.UsageError("--run says what the version of --since counts: give both")
+    at_hand = () if slices or as_json else slices_of_launcher(address)  # lines of JSON are the same without
     if since is None or (run is not None and version is not None):
         cursor = None if run is None or version is None else Cursor(run, version)
-        return connect_blocking(events=globs, since=cursor, **options)
-    client = connect_blocking(events=(), **options)
+        return _registered(address, slices, at_hand, events=globs, since=cursor)
+    client = _registered(address, slices, at_hand, events=())
     client.subscribe(*globs, since=Cursor(client.run_id, version_of(since, client.run_id, _folder(client, address))))
     return client
+
+
+def _registered(
+    address: Address, slices: tuple[type[Slice[Any]], ...], at_hand: tuple[type[Slice[Any]], ...], **options: Any
+) -> BlockingClient:
+    """A client with the slices given; else with those at hand, if the launcher runs them as they are there."""
+    from quarterdeck.client import connect_blocking
+
+    options = {"kind": "tool", "name": "watch", **options, **address.terms()}
+    try:
+        return connect_blocking(slices=slices or at_hand, **options)
+    except ConfigError as error:
+        if not at_hand:
+            raise
+        warn_without(error)
+        return connect_blocking(**options)
 
 
 def _folder(client: BlockingClient, address: Address) -> str | None:

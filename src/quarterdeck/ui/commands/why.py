@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from quarterdeck.ui import moments
+from quarterdeck.ui.at_hand import slices_of_journal
 from quarterdeck.ui.command import Command, json_option
 from quarterdeck.ui.looking_back import journal_option, run_option
 from quarterdeck.ui.screen import Screen, standard_output
@@ -80,7 +81,7 @@ def command(where: tuple[str | None, str | None], version: int, run: str | None,
     from quarterdeck.server.history import open_history
 
     screen = standard_output()
-    with open_history(*where) as history:
+    with open_history(*where, () if as_json else slices_of_journal(*where)) as history:
         for link in why(history, history.record(run), version):
             if as_json:
                 import msgspec
