@@ -123,6 +123,18 @@ def test_a_program_is_looked_for_where_it_will_be(deck: Path) -> None:
     assert check(deck.parent).stderr == "quarterdeck: warning: c: this machine has no program ./mine\n"
 
 
+def test_a_program_that_is_there_and_cannot_be_run_is_told_why(deck: Path) -> None:
+    (deck.parent / "mine").write_text("#!/bin/sh\n")
+    tables = ('["./mine"]', '["/etc"]', '["echo hello"]')
+    deck.write_text(
+        "".join(f"[process.{name}]\ncommand = {words}\n" for name, words in zip("abc", tables, strict=True))
+    )
+    first, second, third = check(deck.parent).stderr.splitlines()
+    assert first == f"quarterdeck: warning: a: ./mine is not executable: chmod +x {deck.parent.resolve()}/mine"
+    assert second == "quarterdeck: warning: b: /etc is a folder, not a program"
+    assert third.endswith("""no program 'echo hello'; in a list each word stands by itself: ["echo", "hello"]""")
+
+
 def test_as_json_each_process_is_a_line(deck: Path) -> None:
     done = check(deck.parent, "--json")
     specs = [json.loads(line) for line in done.stdout.splitlines()]

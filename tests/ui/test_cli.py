@@ -138,6 +138,7 @@ def test_a_command_that_does_not_exist_names_the_nearest() -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "quarterdeck: No such command 'pss'; did you mean ps?; see: quarterdeck --help\n"
     assert "did you mean" not in run("frobnicate").stderr
+    assert "'status'; did you mean ps?" in run("status").stderr  # and not state, which is nearer
 
 
 @pytest.mark.parametrize(

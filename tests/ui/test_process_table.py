@@ -56,6 +56,24 @@ gone
 """
 
 
+@pytest.mark.parametrize(
+    ("state", "reason", "said"),
+    [
+        ("ready", None, "no host"),
+        ("failed", "exit code 1", "no host"),
+        ("stopped", "configured, not started", "no host"),
+        ("running", None, "starting"),
+        ("backoff", "exit code 1", "starting"),
+        ("stopped", "waits for db", "starting"),
+        ("stopped", "configured", "starting"),
+    ],
+)
+def test_the_launcher_starts_while_one_of_its_children_is_on_its_way(state: str, reason: str | None, said: str) -> None:
+    launcher = one("launcher", 0, "launcher", 1, state="starting")
+    assert f" {said} " in shown([launcher, one("child", 1, "web", state=state, reason=reason)]).splitlines()[1]
+    assert " starting " in shown([launcher]).splitlines()[1]
+
+
 def test_a_host_that_does_not_answer_is_shown_as_such_whatever_its_child_is() -> None:
     said = shown([one("child", 1, "web", 7, state="ready", kind="host", starts=1, unresponsive=True)])
     assert said.split("\n")[1].split()[:5] == ["└─", "web", "host", "unresponsive", "7"]

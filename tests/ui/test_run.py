@@ -42,7 +42,9 @@ def test_a_stream_that_is_closed_leads_nowhere(deck: Deck, closed: str) -> None:
     ("args", "code", "words"),
     [
         (("--", "no-such-program"), 127, "cannot run no-such-program: there is no such program"),
-        (("--", "/etc/passwd"), 126, "cannot run /etc/passwd: it is not executable"),
+        (("--", "/etc/passwd"), 126, "cannot run /etc/passwd: it is not executable: chmod +x /etc/passwd"),
+        (("--", "/etc"), 126, "cannot run /etc: it is a folder"),
+        (("--", "echo hello"), 127, "apart (-- echo hello) or, where it is a shell's line, -- sh -c 'echo hello'"),
         (("--name", "a b", "--", "true"), 2, "--name a b: expected"),
         ((), 2, "see: quarterdeck run --help"),
     ],

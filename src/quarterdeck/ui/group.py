@@ -63,6 +63,20 @@ _FILES: Final = {"import": "import_journal", "install-unit": "install_unit", "la
 """The files that are not named as their command."""
 
 
+OTHERS_WORDS: Final = {
+    "status": "ps",
+    "list": "ps",
+    "ls": "ps",
+    "stats": "top",
+    "tail": "logs",
+    "kill": "stop",
+    "shutdown": "down",
+    "update": "reload",
+    "reread": "reload",
+}
+"""What other launchers call it: supervisord, pm2, Docker Compose. Nearness of letters would lead elsewhere."""
+
+
 class Commands(click.Group):
     """A group that imports a command when it is asked for it."""
 
@@ -86,7 +100,8 @@ class Commands(click.Group):
         except click.UsageError as error:
             from difflib import get_close_matches
 
-            near = get_close_matches(args[0], COMMAND_NAMES, n=1)
+            ours = OTHERS_WORDS.get(args[0])
+            near = [ours] if ours is not None else get_close_matches(args[0], COMMAND_NAMES, n=1)
             if not near:
                 raise
             raise click.UsageError(f"{error.message.rstrip('.')}; did you mean {near[0]}?", ctx) from None

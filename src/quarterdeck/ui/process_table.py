@@ -12,11 +12,16 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from msgspec import structs
+
+from quarterdeck.schema.events import WAITS_FOR
 from quarterdeck.ui.process_tree import Row
 from quarterdeck.ui.screen import Screen
 from quarterdeck.ui.text import cut
 
 HEADINGS: Final = ("NAME", "KIND", "STATE", "PID", "UPTIME", "RESTARTS", "CPU", "MEMORY", "WHAT")
+NOT_STARTED: Final = "configured, not started"
+"""The reason of one that starts only by hand."""
 DESCENDANTS_MAX: Final = 10
 """Of one child."""
 GONE_MAX: Final = 10
@@ -39,12 +44,28 @@ _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
 
 def show_process_tree(screen: Screen, rows: Sequence[Row], *, everything: bool = False) -> None:
     """Show it. `everything`: leave nobody out."""
+    rows = [_standing(row, rows) if row.role == "launcher" else row for row in rows]
     cells: list[tuple[str, ...]] = []
     styles: list[str] = []
     for row, name in _drawn(list(rows if everything else _few(rows))):
         cells.append(_cells(row, name) if isinstance(row, Row) else (name, *[""] * (len(HEADINGS) - 1)))
         styles.append(_style(row) if isinstance(row, Row) else row)
     screen.table(HEADINGS, cells, styles)
+
+
+def _standing(launcher: Row, rows: Sequence[Row]) -> Row:
+    """The launcher's. To the protocol it is `starting` until a host registers, which may be never: once none of its
+    children is on its way any more, it is said that there is no host.
+    """
+    children = [row for row in rows if row.role == "child"]
+    if launcher.state != "starting" or not children or any(map(_is_on_its_way, children)):
+        return launcher
+    return structs.replace(launcher, state="no host")
+
+
+def _is_on_its_way(child: Row) -> bool:
+    waits = child.state == "stopped" and (child.reason or "").startswith(("configured", WAITS_FOR))
+    return child.state in ("running", "backoff") or (waits and child.reason != NOT_STARTED)
 
 
 class _More(Row, frozen=True):

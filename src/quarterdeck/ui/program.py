@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -23,14 +24,24 @@ def refuse_missing(file: str) -> None:
     """Refuse a program that is not there, before anything is begun for it. Raises: Failure, as shells code it."""
     if shutil.which(file) is None:
         is_there = os.path.dirname(file) and os.path.exists(file)
-        raise cannot_run(file, PermissionError(0, "it is not executable") if is_there else FileNotFoundError())
+        raise cannot_run(file, PermissionError(0, "it may not be executed") if is_there else FileNotFoundError())
 
 
 def cannot_run(file: str, error: OSError) -> Failure:
     """What is said of a program that cannot be run."""
     if isinstance(error, FileNotFoundError):
         what = f"cannot run {file}: there is no such program; check the name and PATH"
+        if len(file.split()) > 1:
+            what = (
+                f"cannot run {file!r}: there is no program of that name; write its words apart (-- {file}) or, "
+                f"where it is a shell's line, -- sh -c {shlex.quote(file)}"
+            )
         return Failure(what, Exit.NOT_FOUND)
+    is_path = os.path.dirname(file)
+    if is_path and os.path.isdir(file):
+        return Failure(f"cannot run {file}: it is a folder", Exit.NOT_EXECUTABLE)
+    if is_path and os.path.exists(file) and not os.access(file, os.X_OK):
+        return Failure(f"cannot run {file}: it is not executable: chmod +x {shlex.quote(file)}", Exit.NOT_EXECUTABLE)
     return Failure(
         f"cannot run {file}: {error.strerror}; name a program that this system can execute", Exit.NOT_EXECUTABLE
     )

@@ -28,9 +28,10 @@ def command(address: Address, everything: bool, as_json: bool) -> None:
     """Show the processes as a tree: state, pid, uptime, restarts, and their share of processor and memory.
 
     A child's processor and memory are those of all that descends from it; the share of the processor is of the last
-    fifth of a second, 100% is one core. `-` is what there is not, or what the system does not tell. Behind the tree are
-    clients that are no children of the launcher, and who has gone. With --json one object a process, with all that is
-    known of it; `role` says what it is.
+    fifth of a second, 100% is one core. `-` is what there is not, or what the system does not tell. The launcher is
+    `starting` until the application's host has registered; it says `no host` where all others are there, and none has
+    come. Behind the tree are clients that are no children of the launcher, and who has gone. With --json one object a
+    process, with all that is known of it; `role` says what it is.
     """
     from quarterdeck.client import connect_blocking
     from quarterdeck.ui.process_tree import process_tree
