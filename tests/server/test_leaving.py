@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from tests.property.deck import Deck, lines_of, register_line
 from tests.server.conftest import Launch
 from tests.server.launched import Launched
 from tests.server.raw import Line, Raw, encoded, names, publish, register, versions
@@ -232,3 +236,28 @@ def test_half_closed_connection_that_never_registered_is_closed(launch: Launch, 
     client.send({"cmd": "ping", "nonce": 1})
     client.half_close()
     assert names(client.rest()) == ["error"]
+
+
+# -- What an end takes
+
+
+@pytest.mark.parametrize("says_goodbye", [True, False])
+def test_an_end_takes_one_turn_and_the_closing_of_its_connection_no_other(says_goodbye: bool) -> None:
+    async def leave() -> None:
+        deck = Deck()
+        watcher, leaver = deck.connect(), deck.connect()
+        await deck.say(watcher, register_line(1))
+        await deck.say(leaver, register_line(2))
+        watcher.take()
+        turns = deck.engine.tally.turns.count
+        if says_goodbye:
+            await deck.say(leaver, b'{"cmd":"goodbye"}')
+        else:
+            leaver.reset()
+            await deck.settle()
+        assert leaver.has_ended
+        assert deck.engine.tally.turns.count == turns + 1
+        assert [line["event"] for line in lines_of(watcher.take())] == ["process_exited"]
+        await deck.close()
+
+    asyncio.run(leave())

@@ -95,6 +95,8 @@ def _pass_on(error: JournalError) -> None:
 
 def within(lines: list[bytes], bytes_max: int) -> list[bytes]:
     """As many of the lines as fit, at least one."""
+    if sum(map(len, lines)) <= bytes_max:  # nearly always, and in half the time
+        return lines
     size = 0
     for count, line in enumerate(lines):
         size += len(line)

@@ -192,7 +192,8 @@ class Engine:
         del self.peers[peer]
         self._unlisten(peer)
         self.tally.left(peer)
-        self.wake(peer)
+        if peer.pid is not None or not peer.leaving:  # else its end was seen to before we closed it
+            self.wake(peer)
         self._door.left(peer)
 
     def _unlisten(self, peer: Peer) -> None:
@@ -282,7 +283,8 @@ class Engine:
         self.commit_and_tell()
         touched, self._touched = self._touched, {}
         for peer in touched:
-            if peer.outbox.entries or not peer.caught_up:  # else what it was due went out with the events
+            # Else it follows nothing any more, or what it was due went out with the events.
+            if peer.outbox.entries or (peer.cursor is not None and not peer.caught_up):
                 self.hub.pump(peer)
             if peer.leaving:
                 if not peer.gone and (peer.blocked or peer.outbox):
