@@ -6,7 +6,8 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,13 +18,18 @@ from quarterdeck.errors import NoLauncher
 from tests.launching import Launcher
 
 
-@pytest.fixture(autouse=True)
-def nobody_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A user's folders of the test's own, and a current folder without a quarterdeck.toml."""
-    for name in ("XDG_RUNTIME_DIR", "XDG_DATA_HOME"):
-        monkeypatch.setenv(name, str(tmp_path))
-    monkeypatch.delenv("QUARTERDECK_ENDPOINT", raising=False)
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(autouse=True, name="folder")
+def current_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A user's folders of the test's own, and a current folder without a quarterdeck.toml: its path is short enough for
+    a socket.
+    """
+    with tempfile.TemporaryDirectory(prefix="qd-") as name:
+        for variable in ("XDG_RUNTIME_DIR", "XDG_DATA_HOME"):
+            monkeypatch.setenv(variable, name)
+        monkeypatch.delenv("QUARTERDECK_ENDPOINT", raising=False)
+        monkeypatch.chdir(name)
+        yield Path(name)
+        monkeypatch.undo()  # before the folder goes
 
 
 def missed_blocking(**where: str) -> NoLauncher:
@@ -73,7 +79,7 @@ def test_the_launcher_of_a_quarterdeck_toml_here_is_named_and_not_connected_to(
     monkeypatch.chdir(below)
     said = str(missed())
     assert f"; the launcher of {deckfile} runs (pid {launcher.pid}); to connect to it: " in said
-    assert said.endswith(f"data_dir={str(launcher.folder)!r}, or QUARTERDECK_ENDPOINT={launcher.endpoint}")
+    assert said.endswith(f"data_dir={str(launcher.folder)!r}, or QUARTERDECK_ENDPOINT={launcher.endpoint!r}")
     monkeypatch.setenv("QUARTERDECK_ENDPOINT", launcher.endpoint)
     with quarterdeck.connect_blocking() as client:
         assert client.launcher_pid == launcher.pid
@@ -82,8 +88,8 @@ def test_the_launcher_of_a_quarterdeck_toml_here_is_named_and_not_connected_to(
     assert "quarterdeck.toml" not in str(missed())
 
 
-def test_what_is_wrong_with_a_quarterdeck_toml_here_is_not_the_client_s_affair(tmp_path: Path) -> None:
-    deckfile = tmp_path / "quarterdeck.toml"
+def test_what_is_wrong_with_a_quarterdeck_toml_here_is_not_the_client_s_affair(folder: Path) -> None:
+    deckfile = folder / "quarterdeck.toml"
     deckfile.write_text('[quarterdeck]\ndata_dir = "x')
     assert launcher_here() is None
     assert missed_blocking().origin == "default"

@@ -49,4 +49,4 @@ class Address:
         if here is None or here.endpoint == self.text:
             return NoLauncher(self.text, self.origin)
         instead = f"the launcher of {here.deckfile} runs (pid {here.pid}); to connect to it: data_dir={here.data_dir!r}"
-        return NoLauncher(self.text, self.origin, f"{instead}, or QUARTERDECK_ENDPOINT={here.endpoint}")
+        return NoLauncher(self.text, self.origin, f"{instead}, or QUARTERDECK_ENDPOINT={here.endpoint!r}")

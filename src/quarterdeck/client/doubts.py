@@ -35,6 +35,6 @@ def doubt(globs: Iterable[str], names: Iterable[str], slices: Collection[str], w
 def _callers_level() -> int:
     """How far up the caller is: the first one outside of the clients, whichever front it came by."""
     level, frame = 0, sys._getframe()
-    while frame.f_back is not None and frame.f_globals["__name__"].startswith("quarterdeck.client"):
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("quarterdeck.client"):
         level, frame = level + 1, frame.f_back
     return level

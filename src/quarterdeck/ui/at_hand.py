@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import redirect_stdout
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,6 @@ from quarterdeck.ui.text import safe
 if TYPE_CHECKING:
     from quarterdeck.core.saga import Saga
     from quarterdeck.deckfile import DeckFile
-    from quarterdeck.server.history import Loads
     from quarterdeck.slices.slice import Slice
 
 
@@ -37,55 +37,63 @@ def slices_of_launcher(address: Address) -> tuple[type[Slice[Any]], ...]:
         holder = current_holder_at(find_endpoint(**address.options()))
         folder = None if holder is None else holder.data_dir
     deck = None if folder is None else _deck_of(folder)
-    return () if deck is None else _slices(deck, deck.slices)
+    return () if deck is None else _slices(deck)
 
 
 def slices_of_journal(journal: str | None, data_dir: str | None) -> tuple[type[Slice[Any]], ...]:
     """Those of the file whose journal it is that the runs there had."""
-    deck, loads = _of_journal(journal, data_dir)
-    if deck is None or loads is None:
-        return ()
-    return _slices(deck, [name for name in deck.slices if name in loads.slices])
+    return OfJournal(journal, data_dir).slices()
 
 
-def sagas_of_journal(
-    journal: str | None, data_dir: str | None, slices: Sequence[type[Slice[Any]]]
-) -> dict[str, type[Saga]]:
-    """The same of the application's own sagas, by their names. `slices` are those beside which they are to run."""
-    from quarterdeck.server.saga_loading import load_sagas
+class OfJournal:
+    """What the file whose journal it is names, and the runs there had; looked for when it is asked for, once."""
 
-    deck, loads = _of_journal(journal, data_dir)
-    found: dict[str, type[Saga]] = {}
-    if deck is None or loads is None or not loads.sagas:
+    def __init__(self, journal: str | None, data_dir: str | None) -> None:
+        self._journal = journal
+        self._data_dir = data_dir
+
+    def slices(self) -> tuple[type[Slice[Any]], ...]:
+        """The slices, as far as they can be had."""
+        return () if self._deck is None else _slices(self._deck)
+
+    def sagas(self, slices: Sequence[type[Slice[Any]]]) -> dict[str, type[Saga]]:
+        """The application's own sagas by their names, likewise. `slices` are those beside which they are to run."""
+        from quarterdeck.server.saga_loading import load_sagas
+
+        deck = self._deck
+        found: dict[str, type[Saga]] = {}
+        for part in [] if deck is None else [structs.replace(deck, sagas=(target,)) for target in deck.sagas]:
+            try:
+                with redirect_stdout(sys.stderr):
+                    found |= load_sagas((), part.path.parent, part, slices)
+            except ConfigError as error:
+                warn_without(error)
         return found
-    for target in deck.sagas:
+
+    @cached_property
+    def _deck(self) -> DeckFile | None:
+        """The file, with those slices that the runs had, and with its sagas where they had any."""
+        from quarterdeck.client import default_data_dir
+        from quarterdeck.server.history import open_history
+
+        folder = self._data_dir or str(default_data_dir())
+        if self._journal is not None:
+            folder = os.path.dirname(os.path.abspath(self._journal))
+        deck = _deck_of(folder)
+        if deck is None:
+            return None
         try:
-            with redirect_stdout(sys.stderr):
-                found |= load_sagas((), deck.path.parent, structs.replace(deck, sagas=(target,)), slices)
-        except ConfigError as error:
-            warn_without(error)
-    return found
+            with open_history(self._journal, self._data_dir) as history:
+                had = history.loads()
+        except JournalError:  # the command itself finds the words
+            return None
+        slices = {name: target for name, target in deck.slices.items() if name in had.slices}
+        return structs.replace(deck, slices=slices, sagas=deck.sagas if had.sagas else ())
 
 
 def warn_without(error: ConfigError) -> None:
     """Say in a line what is wrong, and that it is done without."""
     click.echo(f"quarterdeck: warning: {safe(error.lines[0])}; shown without it", err=True)
-
-
-def _of_journal(journal: str | None, data_dir: str | None) -> tuple[DeckFile | None, Loads | None]:
-    """The file whose journal that is, where it names any, and what the runs there had."""
-    from quarterdeck.client import default_data_dir
-    from quarterdeck.server.history import open_history
-
-    folder = os.path.dirname(os.path.abspath(journal)) if journal is not None else data_dir or str(default_data_dir())
-    deck = _deck_of(folder)
-    if deck is None:
-        return None, None
-    try:
-        with open_history(journal, data_dir) as history:
-            return deck, history.loads()
-    except JournalError:  # the command itself finds the words
-        return None, None
 
 
 def _deck_of(folder: str) -> DeckFile | None:
@@ -121,12 +129,12 @@ def _of_folder(folder: str) -> str | None:
     return path if is_it else None
 
 
-def _slices(deck: DeckFile, names: Iterable[str]) -> tuple[type[Slice[Any]], ...]:
-    """Those of these names that can be had, and that may run together."""
+def _slices(deck: DeckFile) -> tuple[type[Slice[Any]], ...]:
+    """Its slices that can be had, and that may run together."""
     from quarterdeck.server.slicing import loaded_of, slices_of
 
     found: list[type[Slice[Any]]] = []
-    for name in names:
+    for name in deck.slices:
         try:
             with redirect_stdout(sys.stderr):
                 kinds = slices_of(structs.replace(deck, slices={name: deck.slices[name]}))

@@ -77,7 +77,8 @@ def command(
         show = _Shown(screen, history, as_json)
         for happened in select(history, records, wanted):
             show(happened)
-        doubt_kinds(kinds, history.event_names | show.names, history.loads().slices)
+        if kinds:
+            doubt_kinds(kinds, history.event_names | show.names, history.loads().slices)
     if not show.count and screen.is_terminal:
         screen.line("nothing of the kind is kept", "bright_black")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from quarterdeck.ui.at_hand import sagas_of_journal, slices_of_journal
+from quarterdeck.ui.at_hand import OfJournal
 from quarterdeck.ui.command import Command, folder_option, json_option
 from quarterdeck.ui.exits import Exit
 from quarterdeck.ui.screen import Screen, standard_output
@@ -58,8 +58,9 @@ def command(
     from quarterdeck.server.runs import journal_path
     from quarterdeck.server.saga_loading import load_sagas
 
-    slices = slices or slices_of_journal(journal, data_dir)
-    own = load_sagas(sagas, Path.cwd(), slices=slices) if sagas else sagas_of_journal(journal, data_dir, slices)
+    at_hand = OfJournal(journal, data_dir)
+    slices = slices or at_hand.slices()
+    own = load_sagas(sagas, Path.cwd(), slices=slices) if sagas else at_hand.sagas(slices)
     path = journal_path(journal, data_dir)
     screen = standard_output()
     show = _show_json if as_json else _show
