@@ -94,6 +94,16 @@ def test_one_that_is_ready_because_it_runs_and_crashes_at_once_is_told(deck: Dec
         assert done.stderr.startswith("quarterdeck: web: did not stay up: exit code 7; what it wrote: ")
 
 
+def test_where_the_launcher_quits_with_it_that_is_said(deck: Deck) -> None:
+    app = process("app", FAILS, ready="running", restart="never", autostart=False)
+    deck.write('[quarterdeck]\nexit_from = "app"', process("db", STUBBORN, stop_grace_s=1000), app)
+    assert deck.run("up", "-d").returncode == 0
+    done = deck.run("start", "app", "--settle", "10000")
+    assert done.returncode == 1
+    assert "run on" not in done.stderr
+    assert "the launcher quits" in done.stderr.lower()
+
+
 def test_one_need_not_wait_or_not_for_ever(deck: Deck) -> None:
     deck.write(process("db", STUBBORN, stop_grace_s=1000))
     assert deck.run("up", "-d").returncode == 0

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from quarterdeck.errors import Timeout
+from quarterdeck.errors import QuarterdeckError, Timeout
 from quarterdeck.schema import events as e
 from quarterdeck.schema.replies import Lagged
 from quarterdeck.ui.board import Board, Card
@@ -123,6 +123,13 @@ class Narrator:
     def launcher_pid(self) -> int:
         """Who its launcher is."""
         return self._client.launcher_pid
+
+    def launcher_goes_on(self) -> bool:
+        """Whether the launcher does not quit now, as it does with the process that it is there for."""
+        try:
+            return self._client.get_snapshot().lifecycle in ("starting", "running")
+        except QuarterdeckError:
+            return False
 
     def stop_clock(self) -> None:
         """What was awaited has come: it took as long as until now."""

@@ -39,9 +39,10 @@ class Target(NamedTuple):
         try:
             path = nearest_deckfile(os.getcwd()) if self.config is None else os.path.abspath(self.config)
             deck = None if path is None else read_deckfile(Path(path))
+            is_its = deck is not None and os.path.samefile(deck.data_dir, holder.data_dir)
         except (ConfigError, OSError):
             return None
-        return deck if deck is not None and deck.data_dir == Path(holder.data_dir) else None
+        return deck if is_its else None
 
 
 def new_in(deck: DeckFile | None, patterns: Iterable[str], known: Iterable[str]) -> str | None:

@@ -102,7 +102,8 @@ def wait_for(narrator: Narrator, done: str, screen: Screen, patience: Patience) 
     board = narrator.board
     stayed = settle(narrator, done, screen, patience)
     if stayed is None:
-        raise Failure(f"the launcher quits; {counted(len(board.left()))} not {done}")
+        left = board.left()
+        raise Failure(f"the launcher quits; {counted(len(left))} not {done}" if left else "the launcher quits")
     awaited = board.awaited()
     which = awaited[0].name if len(awaited) == 1 else all_of(len(awaited))
     screen.line(f"{which} {done} after {narrator.took()}{stayed}", "bold")
@@ -147,10 +148,12 @@ def settle(
 def _failure(narrator: Narrator, cards: list[Card], what: str) -> Failure:
     """The words are the same whoever waited."""
     first = cards[0].name
+    said = f"{', '.join(card.name for card in cards)}: {what}; what it wrote: quarterdeck logs {first}. The launcher "
+    if not narrator.launcher_goes_on():
+        return Failure(f"{said}quits")
     return Failure(
-        f"{', '.join(card.name for card in cards)}: {what}; what it wrote: quarterdeck logs {first}. The launcher "
-        f"(pid {narrator.launcher_pid}) and all else run on: mend it, then quarterdeck restart {first} or reload, or "
-        "quarterdeck down"
+        f"{said}(pid {narrator.launcher_pid}) and all else run on: mend it, then quarterdeck restart {first} or "
+        "reload, or quarterdeck down"
     )
 
 
