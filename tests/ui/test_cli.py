@@ -79,7 +79,7 @@ def test_every_command_of_the_table_is_one_of_ours() -> None:
         (("publish", "topic"), "Missing argument"),
         (("publish", "topic", "hello"), "not JSON"),
         (("watch", "--run", "x"), "--since"),
-        (("watch", "--since", "-1"), "see: quarterdeck watch --help"),
+        (("watch", "--since", "-1"), "neither a version nor a time"),
         (("send",), "see: quarterdeck send --help"),
         (("wrap",), "see: quarterdeck wrap --help"),
         (("serve", "--set", "nonsense=1"), "nonsense"),
