@@ -26,11 +26,12 @@ OUTPUT_LINES: Final = 5
 
 
 class Terms:
-    """How long we wait: `patience_s` for what must come, `settle_s` to see whether a client stays."""
+    """How long to wait: `patience_s` for what must come, `settle_s` to see what a client does."""
 
-    def __init__(self, patience_s: float, settle_s: float) -> None:
+    def __init__(self, patience_s: float, settle_s: float, is_decided: Callable[[], bool]) -> None:
         self.patience_s = patience_s
         self.settle_s = settle_s
+        self.is_decided = is_decided
 
 
 class Play:
@@ -165,7 +166,7 @@ class Play:
 
     async def settle(self) -> None:
         """Let the client take what it was told."""
-        await self.happens(lambda: False, self.terms.settle_s)
+        await self.happens(self.terms.is_decided, self.terms.settle_s)
 
     @property
     def has_ended(self) -> bool:

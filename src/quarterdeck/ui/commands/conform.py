@@ -38,6 +38,12 @@ EXAMPLES = (
     metavar="SECONDS",
     help="How long an answer is awaited.",
 )
+@click.option(
+    "--settle",
+    type=click.FloatRange(0, 3600),
+    metavar="SECONDS",
+    help="With --client: how long it has to do wrong after each odd thing; more on a busy machine. [default: 0.7]",
+)
 @click.option("--client", is_flag=True, help="Check the client that CMD starts, instead of a launcher.")
 @click.option("--list", "only_list", is_flag=True, help="Print the rules, and check nothing.")
 @json_option
@@ -48,6 +54,7 @@ def command(
     only: tuple[str, ...],
     destructive: bool,
     patience: float,
+    settle: float | None,
     client: bool,
     only_list: bool,
     argv: tuple[str, ...],
@@ -70,11 +77,14 @@ def command(
     if client is not bool(argv):
         what = "--client needs the client's command: quarterdeck conform --client -- CMD"
         raise Failure(what if client else "a command is for --client; see: quarterdeck conform --help", Exit.USAGE)
+    if settle is not None and not client:
+        raise Failure("--settle is for --client; see: quarterdeck conform --help", Exit.USAGE)
     progress = _Progress(screen)
     if client:
-        from quarterdeck.conformance.client.running import check_client
+        from quarterdeck.conformance.client.running import SETTLE_S, check_client
 
-        results = check_client(_program(argv), only, patience_s=patience, begin=progress.say)
+        settle_s = SETTLE_S if settle is None else settle
+        results = check_client(_program(argv), only, patience_s=patience, settle_s=settle_s, begin=progress.say)
     else:
         from quarterdeck.conformance.server.running import Target, check_launcher
 
