@@ -58,10 +58,14 @@ def test_one_that_was_ready_for_it_ran_may_crash_and_an_optional_one_costs_nobod
     assert [name for name, card in board.cards.items() if card.only_runs] == ["web", "nice"]
     for name in board.cards:
         board.tell(told(name, "backoff", "exit code 1", 1))
-    assert [card.name for card in board.crashed()] == ["web"]
+    assert [card.name for card in board.fallen()] == ["web"]
     board.tell(told("web", "running"))
     board.tell(told("web", "ready"))  # its configuration has something better now
-    assert (board.crashed(), board.cards["web"].only_runs) == ([], False)
+    assert (board.fallen(), board.cards["web"].only_runs) == ([], False)
+    for name in board.cards:
+        board.tell(told(name, "stopping"))
+        board.tell(told(name, "stopped", "asked for"))
+    assert [card.name for card in board.fallen()] == ["web"]
 
 
 def test_a_stop_that_is_a_part_of_it_is_no_outcome_and_another_one_is() -> None:

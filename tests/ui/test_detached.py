@@ -140,6 +140,15 @@ def test_one_that_stays_up_is_looked_at_for_as_long_as_one_likes(deck: Deck) -> 
     assert (done.returncode, "stayed up" in done.stdout) == (0, False)
 
 
+def test_of_those_that_ended_well_it_is_not_said_that_they_stayed_up(deck: Deck) -> None:
+    migrate = process("migrate", ["true"], restart="never")
+    deck.write(migrate, process("web", SERVES, after=["migrate"], ready="running"))
+    done = deck.run("up", "-d", "--settle", "0.01")
+    assert done.returncode == 0
+    last = re.sub(r"[\d.]+", "N", done.stdout.splitlines()[-1])
+    assert last == "N of N processes ready after N s, and stayed up for N s; ended: migrate; launcher pid N"
+
+
 def test_one_need_not_wait_for_it_or_not_for_ever(deck: Deck) -> None:
     deck.write(process("slow", ["sleep", "10000"], ready={"log": "never"}))
     done = deck.run("up", "-d", "--no-wait")

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Sequence
 
 import pytest
 
+from quarterdeck.schema import events as e
+from quarterdeck.ui.board import Board, Card
+from quarterdeck.ui.narrator import Narrator
+from quarterdeck.ui.patience import Patience
+from quarterdeck.ui.screen import standard_output
+from quarterdeck.ui.waiting import settle
 from tests.ui.decks import SERVES, STUBBORN, Deck, process
 from tests.ui.test_up import FAILS, TWO, told
 
@@ -92,6 +99,62 @@ def test_one_that_is_ready_because_it_runs_and_crashes_at_once_is_told(deck: Dec
         )
         assert "web exit code 7; starts again in" in done.stdout.splitlines()[-3]
         assert done.stderr.startswith("quarterdeck: web: did not stay up: exit code 7; what it wrote: ")
+
+
+def test_one_that_is_stopped_while_it_is_looked_at_did_not_stay_up(deck: Deck) -> None:
+    deck.write(process("web", SERVES, ready="running", autostart=False))
+    assert deck.run("up", "-d").returncode == 0
+    start = deck.start("start", "web", "--settle", "10000")
+    start.until("web is ready")
+    assert deck.run("stop", "web").returncode == 0
+    code, lines, err = start.end()
+    assert code == 1
+    assert told(lines, "web")[-1] == "web is stopped, ended by signal N"
+    assert err.startswith("quarterdeck: web: did not stay up: it was stopped: asked for; what it wrote: ")
+
+
+class Heard(Narrator):
+    """Looks on while these are told."""
+
+    def __init__(self, board: Board, later: Sequence[e.ChildEvent]) -> None:
+        self.board = board
+        self._later = later
+
+    def until_settled(self, deadline: float | None = None, *, or_failed: bool = False) -> bool:
+        return True
+
+    def stop_clock(self) -> None:
+        pass
+
+    def look_on(self, for_s: float) -> bool:
+        for event in self._later:
+            self.board.tell(event)
+        return True
+
+
+@pytest.mark.parametrize(
+    ("later", "said"),
+    [
+        ([], ", and stayed up for 1 s"),
+        ([e.ChildExited(3, "once", "exited", 7, 0, 1, None, None)], ""),
+        (
+            [
+                e.ChildStopping(3, "once", "stopping", 7, None, 1, None, "restart asked for"),
+                e.ChildStopped(4, "once", "stopped", 7, 0, 1, None, "restart asked for", again=True),
+                e.ChildStarted(5, "once", "running", 8, None, 1, None, None),
+                e.ChildReady(6, "once", "ready", 8, None, 1, None, e.IT_RUNS),
+            ],
+            "",
+        ),
+    ],
+)
+def test_only_of_one_of_which_nothing_was_told_meanwhile_it_is_said_that_it_stayed_up(
+    later: list[e.ChildEvent], said: str
+) -> None:
+    board = Board([Card("once")])
+    board.cards["once"].await_("up")
+    board.tell(e.ChildReady(2, "once", "ready", 7, None, 1, None, e.IT_RUNS))
+    assert settle(Heard(board, later), "ready", standard_output(), Patience(0.0, settle_s=1.0)) == said
 
 
 def test_where_the_launcher_quits_with_it_that_is_said(deck: Deck) -> None:

@@ -74,9 +74,9 @@ class Card:
         return self.goal == "up" and self.state == "ready" and self.reason == e.IT_RUNS
 
     @property
-    def has_crashed(self) -> bool:
-        """Whether it ended by itself, and somebody waited for it to be up."""
-        return self.goal == "up" and not self.optional and self.state in ("backoff", "failed")
+    def has_fallen(self) -> bool:
+        """Whether it is not up any more, by itself or because somebody stopped it, and was awaited to be."""
+        return self.goal == "up" and not self.optional and (self.outcome == "failed" or self.state == "backoff")
 
     def correct(self, state: ChildState, reason: str | None = None) -> None:
         """It is in this state, and how it came there is not known."""
@@ -144,9 +144,9 @@ class Board:
         """Those of which it will not come."""
         return [card for card in self.cards.values() if card.outcome == "failed"]
 
-    def crashed(self) -> list[Card]:
+    def fallen(self) -> list[Card]:
         """Those that did not stay up."""
-        return [card for card in self.cards.values() if card.has_crashed]
+        return [card for card in self.cards.values() if card.has_fallen]
 
     def await_all_down(self) -> None:
         """The launcher quits: all that live are to go."""

@@ -171,7 +171,7 @@ def settle_options(function: Callable[..., Any]) -> Callable[..., Any]:
         type=click.FloatRange(min=0),
         metavar="SECONDS",
         help="How long to look on once all are ready, where one of them has nothing better than running to show it; "
-        f"exit code 1 if one crashes meanwhile. 0: not at all. [default: {SETTLE_S:g}]",
+        f"exit code 1 if one crashes or is stopped meanwhile. 0: not at all. [default: {SETTLE_S:g}]",
     )(wait_options(function))
 
 

@@ -134,7 +134,7 @@ def bring_up(
         raise
     if stayed is None:
         return _ended(launcher, screen)
-    screen.line(f"{narrator.summary()}{stayed}; launcher pid {launcher.pid}", "bold")
+    screen.line(f"{narrator.summary(stayed)}; launcher pid {launcher.pid}", "bold")
     return Exit.DONE
 
 

@@ -83,11 +83,11 @@ class Narrator:
         return True
 
     def look_on(self, for_s: float) -> bool:
-        """Tell on for so long, or until one that was awaited crashes. False where the stream ended, or the launcher
-        began to quit, before.
+        """Tell on for so long, or until one that was awaited is not up any more. False where the stream ended, or the
+        launcher began to quit, before.
         """
         end = time.monotonic() + for_s
-        while not self.board.crashed() and time.monotonic() < end:
+        while not self.board.fallen() and time.monotonic() < end:
             try:
                 if not self._tell_next(end) or self.is_quitting:
                     return False
@@ -139,8 +139,8 @@ class Narrator:
         """The time from when it was begun, or the launcher quits, until it had come."""
         return duration((self._ended or time.monotonic()) - self._begun)
 
-    def summary(self) -> str:
-        """How what was awaited to come up stands, in one sentence."""
+    def summary(self, stayed: str = "") -> str:
+        """How what was awaited to come up stands, in one sentence; `stayed` is what else is said of who is ready."""
         cards = self.board.awaited()
         ready = [card for card in cards if card.state == "ready"]
         others = {
@@ -150,9 +150,9 @@ class Narrator:
             "not started": [card for card in cards if card.state == "stopped"],
         }
         if len(ready) == len(cards):
-            return f"{all_of(len(cards))} ready after {self.took()}"
+            return f"{all_of(len(cards))} ready after {self.took()}{stayed}"
         said = [f"{word}: {_listed(them)}" for word, them in others.items() if them]
-        return "; ".join([f"{len(ready)} of {counted(len(cards))} ready after {self.took()}", *said])
+        return "; ".join([f"{len(ready)} of {counted(len(cards))} ready after {self.took()}{stayed}", *said])
 
     def _tell_next(self, deadline: float | None) -> bool:
         """Tell one event; False where there are no more. Raises: Timeout at the deadline."""

@@ -116,7 +116,7 @@ def settle(
     """Tell what happens until nothing is awaited any more, and look on for as long as `patience` says. Returns what
     that showed, in words; None where the launcher quits, which it does once the process `ends_with` has failed.
 
-    Raises: Failure where something will not come, was not there at the deadline, or crashed once all were there.
+    Raises: Failure where something will not come, was not there at the deadline, or did not stay once all were there.
     """
     board = narrator.board
     try:
@@ -131,18 +131,26 @@ def settle(
     if not went_on:
         return None
     narrator.stop_clock()
-    looks_on_s = patience.left_to_settle_s() if any(card.only_runs for card in board.awaited()) else 0.0
-    if not looks_on_s:
+    looked_at = [(card, card.event) for card in board.awaited() if card.only_runs]
+    looks_on_s = patience.left_to_settle_s()
+    if not (looked_at and looks_on_s):
         return ""
     if not narrator.look_on(looks_on_s):
         return None
-    crashed = board.crashed()
-    if any(card.name == ends_with and card.state == "failed" for card in crashed):
+    fallen = board.fallen()
+    if any(card.name == ends_with and card.state == "failed" for card in fallen):
         return None
-    if crashed:
-        _show_last_lines(narrator, crashed[0], screen)
-        raise _failure(narrator, crashed, f"did not stay up: {crashed[0].reason or 'it ended'}")
-    return f", and stayed up for {looks_on_s:.3g} s"
+    if fallen:
+        _show_last_lines(narrator, fallen[0], screen)
+        raise _failure(narrator, fallen, f"did not stay up: {_why(fallen[0])}")
+    stayed = all(card.event is event for card, event in looked_at)  # and none ended well, or was started again
+    return f", and stayed up for {looks_on_s:.3g} s" if stayed else ""
+
+
+def _why(card: Card) -> str:
+    if card.state == "stopped":
+        return "it was stopped" if card.reason is None else f"it was stopped: {card.reason}"
+    return card.reason or "it ended"
 
 
 def _failure(narrator: Narrator, cards: list[Card], what: str) -> Failure:
