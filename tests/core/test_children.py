@@ -73,6 +73,18 @@ def test_whoever_is_new_and_waits_is_told_with_whom_it_waits_for() -> None:
     assert told(step) == [("db", "stopping", CHANGED), ("new", "stopped", "waits for db")]
 
 
+def test_whose_configuration_changes_while_it_waits_is_told_with_whom_it_waits_for_all_the_same() -> None:
+    run = configured()
+    step = reconfigured(
+        run,
+        ChildPlan("db", ready="log", restart="never"),
+        ChildPlan("web", after=("db",), ready="running", revision="2"),
+        ChildPlan("ui", after=("web",), ready="running"),
+        ChildPlan("other", ready="running"),
+    )
+    assert told(step) == [("web", "stopped", CHANGED), ("web", "stopped", "waits for db")]
+
+
 def test_whoever_is_asked_to_start_and_waits_is_told_with_whom_it_waits_for_once() -> None:
     run = configured()
     run.feed(ChildExited("db", 100, 7), source="child")
@@ -201,6 +213,7 @@ def test_of_everything_that_a_reload_moves_something_is_told_at_once() -> None:
         ("failed", "stopped", why),
         ("waits", "stopped", why),
         ("new", "stopped", "configured"),
+        ("waits", "stopped", "waits for failed"),
     ]
     assert spawned(step) == ["failed", "new"]
 

@@ -51,9 +51,11 @@ def waits_for(state: State, child: Child) -> str:
     return f"{WAITS_FOR}{', '.join(names[:NAMED])}{f' and {more} more' if more > 0 else ''}"
 
 
-def tell_wait(state: State, step: Step, child: Child) -> None:
-    """If it is to start and waits, that is told, with whom it waits for, or that it does so in vain; but not again."""
-    if not child.waiting or tell_if_in_vain(state, step, child):
+def tell_wait(state: State, step: Step, child: Child, told: set[str] | None = None) -> None:
+    """If it is to start and waits, that is told, with whom it waits for, or that it does so in vain; but not again.
+    `told`: as of `tell_if_in_vain`.
+    """
+    if not child.waiting or tell_if_in_vain(state, step, child, told):
         return
     reason = waits_for(state, child)
     if child.state == "backoff":

@@ -15,7 +15,6 @@ from quarterdeck.core.child_order import (
     awaited,
     dependents_of,
     is_passed,
-    tell_if_in_vain,
     tell_wait,
     tell_waiting,
     waits_for,
@@ -99,7 +98,7 @@ def configured(state: State, observation: ChildrenConfigured, ctx: Context) -> S
         _start_if_due(state, step, state.children[name])
     told: set[str] = set()
     for child in moved:
-        tell_if_in_vain(state, step, child, told)
+        tell_wait(state, step, child, told)
     return step
 
 
