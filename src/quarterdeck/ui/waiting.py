@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from quarterdeck.errors import Timeout
 from quarterdeck.schema import events as e
 from quarterdeck.ui.board import ALIVE, Board, Card
-from quarterdeck.ui.child_words import OUTPUT_LINES, all_of, counted, is_wait, words
+from quarterdeck.ui.child_words import OUTPUT_LINES, all_of, counted
 from quarterdeck.ui.exits import Exit, Failure
 from quarterdeck.ui.naming import meant
 from quarterdeck.ui.narrator import OF_CHILDREN, Narrator
@@ -52,9 +52,8 @@ def ask_and_wait(verb: Verb, patterns: Sequence[str], target: Target, screen: Sc
             for name in names:
                 ask(name)
             screen.line(f"{', '.join(names)}: asked to {verb}")
-            for event in _told_already(client):
-                if is_wait(event):
-                    screen.line(f"{event.name} {words(event)}, and starts then")
+            for name, waits in _waits(client, names):
+                screen.line(f"{name} {waits}, and starts then")
             return Exit.DONE
         narrator = Narrator(client, board, Progress(screen))
         for name in names:
@@ -176,11 +175,15 @@ def _show_last_lines(narrator: Narrator, card: Card, screen: Screen) -> None:
             screen.line(f"  | {line}", "bright_black")
 
 
-def _told_already(client: BlockingClient) -> Iterator[e.ChildEvent]:
-    """What was told of children up to the answer to what was asked last."""
-    told = client.events(timeout_s=0.0)
+def _waits(client: BlockingClient, names: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Who of these, and of those that they took along, waits now, and for whom; also who did so before."""
+    rows = client.get_snapshot().children  # its answer comes behind all that was told of them
+    concerned = set(names)
     with suppress(Timeout):
-        yield from (event for event in told if isinstance(event, e.ChildEvent))
+        concerned |= {event.name for event in client.events(timeout_s=0.0) if isinstance(event, e.ChildEvent)}
+    for row in rows:
+        if row.name in concerned and row.state == "stopped" and (row.reason or "").startswith(e.WAITS_FOR):
+            yield row.name, f"{row.reason}"
 
 
 def _asking(client: BlockingClient, verb: Verb) -> Callable[[str], object]:
