@@ -245,7 +245,7 @@ def _machine(options: argparse.Namespace, absent: dict[str, str]) -> Machine:
         cores=os.cpu_count() or 1,
         processor=_processor(),
         system=f"{platform.system()} {platform.release()}",
-        python=platform.python_version(),
+        python=f"{platform.python_version()} of {sys.base_prefix}",
         rounds=options.rounds,
         seconds=options.seconds,
         settings=list(options.set),
