@@ -140,6 +140,13 @@ def test_one_that_stays_up_is_looked_at_for_as_long_as_one_likes(deck: Deck) -> 
     assert (done.returncode, "stayed up" in done.stdout) == (0, False)
 
 
+def test_where_none_starts_by_itself_that_is_said(deck: Deck) -> None:
+    deck.write(process("web", SERVES, autostart=False))
+    done = deck.run("up", "-d")
+    said = f"1 process configured; none starts by itself; launcher pid {deck.launcher_pid()}\n"
+    assert (done.returncode, done.stdout, done.stderr) == (0, said, "")
+
+
 def test_of_those_that_ended_well_it_is_not_said_that_they_stayed_up(deck: Deck) -> None:
     migrate = process("migrate", ["true"], restart="never")
     deck.write(migrate, process("web", SERVES, after=["migrate"], ready="running"))

@@ -14,7 +14,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, TextIO, cast
 
 from quarterdeck.errors import QuarterdeckError
-from quarterdeck.ui.child_words import counted
 from quarterdeck.ui.narrator import OF_THE_APPLICATION, Narrator
 from quarterdeck.ui.progress import Progress
 from quarterdeck.ui.reaching import reach
@@ -80,8 +79,7 @@ class Foreground:
             if narrator.until_settled():
                 self._progress.happened(narrator.summary() + self._hint(), "bold")
         else:
-            said = f"{counted(len(narrator.board.cards))} configured; none starts by itself"
-            self._progress.happened(f"{said}: quarterdeck start NAME", "bold")
+            self._progress.happened(f"{narrator.summary()}: quarterdeck start NAME", "bold")
         narrator.until_end()
 
     def _hint(self) -> str:

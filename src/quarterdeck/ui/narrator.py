@@ -142,6 +142,8 @@ class Narrator:
     def summary(self, stayed: str = "") -> str:
         """How what was awaited to come up stands, in one sentence; `stayed` is what else is said of who is ready."""
         cards = self.board.awaited()
+        if not cards:
+            return f"{counted(len(self.board.cards))} configured; none starts by itself"
         ready = [card for card in cards if card.state == "ready"]
         others = {
             "ended": [card for card in cards if card.state == "exited"],
