@@ -96,6 +96,21 @@ def test_whoever_is_asked_to_start_and_waits_is_told_with_whom_it_waits_for_once
     assert told(run.feed(StartProcess(name="ui"), 1)) == []
 
 
+def test_a_start_comes_to_each_once_by_however_many_ways() -> None:
+    run = Run()
+    run.register(1)
+    layers = [tuple(f"{letter}{place}" for letter in "abc") for place in range(40)]  # 3 ** 40 ways from top to bottom
+    plans = [
+        ChildPlan(name, after=before, autostart=False)
+        for before, layer in zip(((), *layers), (*layers, ("top",)), strict=True)
+        for name in layer
+    ]
+    reconfigured(run, *plans)
+    step = run.feed(StartProcess(name="top"), 1)
+    assert spawned(step) == list(layers[0])
+    assert [name for name, _, _ in told(step)] == [name for layer in layers[1:] for name in layer] + ["top"]
+
+
 def test_one_that_is_restarted_and_waits_then_is_told_so() -> None:
     run = configured()
     run.feed(ChildProbed("db", 100), source="child")

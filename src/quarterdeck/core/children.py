@@ -353,11 +353,16 @@ def _forget_removed(state: State, child: Child) -> None:
 # --- moves
 
 
-def _start(state: State, step: Step, child: Child, ctx: Context, asked_by: tuple[str, ...] = ()) -> None:
+def _start(state: State, step: Step, child: Child, ctx: Context, met: set[str] | None = None) -> None:
+    """Start it, and before it all that it comes after and that is not there; but none that is in `met`, to which they
+    are added: each once, by however many ways it is come to.
+    """
+    met = set() if met is None else met
     name = child.plan.name
-    if name in asked_by:
+    if name in met:
         return
-    _start_awaited(state, step, child, ctx, asked_by)
+    met.add(name)
+    _start_awaited(state, step, child, ctx, met)
     if child.state == "stopping":
         child.wanted = child.again = True
     elif not child.is_alive and not child.spawning:
@@ -369,11 +374,11 @@ def _start(state: State, step: Step, child: Child, ctx: Context, asked_by: tuple
         child.wanted = True
 
 
-def _start_awaited(state: State, step: Step, child: Child, ctx: Context, asked_by: tuple[str, ...] = ()) -> None:
+def _start_awaited(state: State, step: Step, child: Child, ctx: Context, met: set[str]) -> None:
     """Start all that it comes after and that is not there."""
     for other in awaited(state, child):
         if not other.removed:
-            _start(state, step, other, ctx, (*asked_by, child.plan.name))
+            _start(state, step, other, ctx, met)
 
 
 def _begin(child: Child) -> None:
@@ -444,7 +449,7 @@ def _stop(state: State, step: Step, child: Child, ctx: Context, reason: str) -> 
 def _restart(state: State, step: Step, child: Child, ctx: Context, reason: str) -> None:
     """It ends, and begins again once all that it comes after is there: that is started, too."""
     if child.is_alive:
-        _start_awaited(state, step, child, ctx)
+        _start_awaited(state, step, child, ctx, {child.plan.name})
         _stop(state, step, child, ctx, reason)
         child.wanted = child.again = True
     else:
