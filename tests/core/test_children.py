@@ -23,7 +23,7 @@ from quarterdeck.core.step import (
     Tick,
 )
 from quarterdeck.schema.commands import RestartProcess, StartProcess, StopProcess
-from quarterdeck.schema.events import ChildEvent, ChildStopped, StartupStageBegun, StartupStageEnded
+from quarterdeck.schema.events import IT_RUNS, ChildEvent, ChildStopped, StartupStageBegun, StartupStageEnded
 from tests.core.run import Run
 
 
@@ -231,6 +231,21 @@ def test_of_everything_that_a_reload_moves_something_is_told_at_once() -> None:
         ("waits", "stopped", "waits for failed"),
     ]
     assert spawned(step) == ["failed", "new"]
+
+
+def test_one_that_changed_and_is_started_for_another_that_did_is_started_once() -> None:
+    run = Run()
+    run.register(1)
+    web, db = ChildPlan("web", ready="running"), ChildPlan("db", ready="running", autostart=False)
+    reconfigured(run, web, db)
+    run.feed(ChildSpawned("web", 100), source="child")
+    step = reconfigured(run, replace(web, after=("db",), revision="2"), replace(db, revision="2"))
+    assert told(step) == [("web", "stopping", CHANGED), ("db", "stopped", CHANGED)]
+    assert spawned(step) == ["db"]
+    assert told(run.feed(ChildSpawned("db", 200), source="child")) == [
+        ("db", "running", None),
+        ("db", "ready", IT_RUNS),
+    ]
 
 
 def test_one_that_was_stopped_by_hand_stays_so_when_it_changes_while_it_stops() -> None:

@@ -78,15 +78,17 @@ def configured(state: State, observation: ChildrenConfigured, ctx: Context) -> S
             before.plan = plan
     state.dependents = dependents_of(state)
     moved = new.copy()
+    under_way = {child.plan.name for child in changed if child.spawning}  # as it was; the others as it is now
     for child in changed:
-        if child.spawning:
+        if child.plan.name in under_way:
             child.again = child.wanted
         elif child.is_alive and child.wanted:
             _restart(state, step, child, ctx, CHANGED)
         elif child.wanted:
             state.deadlines.drop(Deadline(child.plan.name, 0, "child_backoff"))
             enter(state, step, child, "stopped", reason=CHANGED, again=True)
-            _begin(child)
+            if not child.spawning:
+                _begin(child)
             moved.append(child)
     for child in new:
         if child.reason is not None:  # one that changed needs it, so that it was started already, and waits
