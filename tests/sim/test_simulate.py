@@ -17,6 +17,9 @@ MUTANTS = sorted((Path(__file__).parent / "mutants").glob("*.patch"))
 WORLDS_TO_FIND_IT = 60
 """Each planted fault is found within so many worlds; most are in the first few."""
 
+LAST_MOMENT = 910_086
+"""A world in which the host answers a probe so late that the answer is under way when everything is looked at."""
+
 
 @pytest.mark.parametrize("seed", range(1, 17))
 def test_every_promise_holds_in_the_world_of_this_seed(seed: int) -> None:
@@ -24,6 +27,10 @@ def test_every_promise_holds_in_the_world_of_this_seed(seed: int) -> None:
     assert outcome.violation is None, "\n".join((*outcome.trace, outcome.violation))
     assert outcome.events > 0
     assert outcome.inputs > 0
+
+
+def test_a_host_that_answers_a_probe_in_the_last_moment_breaks_nothing() -> None:
+    assert simulate(LAST_MOMENT).violation is None
 
 
 def test_a_seed_gives_the_same_world_in_any_process() -> None:

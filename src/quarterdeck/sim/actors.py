@@ -218,20 +218,29 @@ class Client:
         require(not is_whole or version == self._at + 1, f"{name}: {version} came after {self._at}, and no word of it")
         self._at = version
 
+    @property
+    def _is_there(self) -> bool:
+        """Whether it is registered with the launcher that runs."""
+        launcher = None if self.connection is None else self.connection.launcher
+        is_connected = launcher is not None and launcher is self.world.launcher
+        return is_connected and not self.is_over and self.session.phase is Phase.READY
+
+    def unanswered(self) -> list[c.AnyCommand]:
+        """What it asked the launcher that runs, and has no answer to yet."""
+        return [call.command for call in self._calls if not call.done] if self._is_there else []
+
     def settled(self) -> None:
         """Nothing is under way any more: all that was asked was answered, and the mirror is the state.
 
         Raises: Violation.
         """
         connection, launcher = self.connection, self.world.launcher
-        if self.is_over or connection is None or launcher is None or connection.launcher is not launcher:
-            return
-        if self.session.phase is not Phase.READY:
+        if connection is None or launcher is None or not self._is_there:
             return
         name = self.session.terms.name
         connection.reader.settled()
-        open_calls = [call.command for call in self._calls if not call.done]
-        require(not open_calls, f"{name}: never answered: {open_calls[:5]}")
+        unanswered = self.unanswered()
+        require(not unanswered, f"{name}: never answered: {unanswered[:5]}")
         mirror = self.session.follower.mirror
         if mirror is not None:
             folded, state = encode_line(mirror.snapshot()), encode_line(launcher.engine.snapshot())

@@ -35,6 +35,8 @@ from quarterdeck.sim.network import Network, Wire
 
 CALM_S: Final = 300.0
 """Virtual seconds in which everything that was under way comes to its end: longer than any deadline or back-off."""
+ANSWERED_S: Final = 10.0
+"""Within that time an answer comes where all is calm."""
 QUIT_S: Final = 30.0
 TRACE_MAX: Final = 200
 
@@ -224,6 +226,7 @@ class World:
         self._run_for(self._trouble_s)
         self._calm_down()
         self._run_for(CALM_S)
+        self._await_answers()
         for client in list(self._clients):
             client.settled()
         self._quit()
@@ -233,6 +236,12 @@ class World:
         for connection in self.connections:
             connection.ended()
         self._check_journal()
+
+    def _await_answers(self) -> None:
+        """Hosts answer probes also where all is calm: one that does so at the very end is answered yet."""
+        end = self.now_s + ANSWERED_S
+        while self.now_s < end and any(client.unanswered() for client in self._clients):
+            self._run_for(ANSWERED_S / 10)
 
     def _broke_down(self, doing: str, error: BaseException) -> None:
         self.fail(Violation(f"{doing} broke down: {error!r}\n{_place_of(error)}"))
