@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -131,7 +132,7 @@ def test_systemd_finds_nothing_wrong_with_it(tmp_path: Path, folder: str, beside
     python = tmp_path / beside / "python"  # systemd looks whether it is there, so it must have read the path as meant
     python.parent.mkdir()
     python.symlink_to(sys.executable)
-    done = app.run(str(python), "-c", PRETENDS, sys.prefix, "install-unit", "--socket", "--name", "shop")
+    done = app.run(str(python), "-c", PRETENDS, sysconfig.get_path("purelib"), "install-unit", "--socket", "--name", "shop")
     assert (done.returncode, done.stderr) == (0, "")
     units = [app.units / "shop.service", app.units / "shop.socket"]
     assert f"{beside.replace('%', '%%')}/python" in units[0].read_text()
@@ -141,10 +142,8 @@ def test_systemd_finds_nothing_wrong_with_it(tmp_path: Path, folder: str, beside
 
 
 PRETENDS = """
-import os, site, sys
-sys.path += [path for path in site.getsitepackages([sys.argv[1]])]
-for path in list(sys.path):
-    site.addsitedir(path)
+import site, sys
+site.addsitedir(sys.argv[1])
 from quarterdeck.ui.cli import main
 sys.exit(main(sys.argv[2:]))
 """
