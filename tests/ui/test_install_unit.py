@@ -132,7 +132,8 @@ def test_systemd_finds_nothing_wrong_with_it(tmp_path: Path, folder: str, beside
     python = tmp_path / beside / "python"  # systemd looks whether it is there, so it must have read the path as meant
     python.parent.mkdir()
     python.symlink_to(sys.executable)
-    done = app.run(str(python), "-c", PRETENDS, sysconfig.get_path("purelib"), "install-unit", "--socket", "--name", "shop")
+    packages = sysconfig.get_path("purelib")
+    done = app.run(str(python), "-c", PRETENDS, packages, "install-unit", "--socket", "--name", "shop")
     assert (done.returncode, done.stderr) == (0, "")
     units = [app.units / "shop.service", app.units / "shop.socket"]
     assert f"{beside.replace('%', '%%')}/python" in units[0].read_text()
