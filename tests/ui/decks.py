@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -103,14 +102,11 @@ class Deck:
         assert psutil.wait_procs(self._seen, timeout=PATIENCE_S)[1] == []
 
     def put_away(self) -> None:
-        """End what was started here and still runs."""
-        try:
-            pid = self.launcher_pid()
-            if str(self.folder) in " ".join(psutil.Process(pid).environ().values()):
-                os.kill(pid, signal.SIGCONT)
-                os.kill(pid, signal.SIGKILL)
-        except (OSError, ValueError, psutil.Error):
-            pass
+        """End what was started here and still runs, and wait until it is gone: the folder goes next."""
+        for process in (living := self._living()):
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(living, timeout=PATIENCE_S)
         for started in self._started:
             if started.poll() is None:
                 started.kill()
@@ -118,6 +114,17 @@ class Deck:
             for stream in (started.stdout, started.stderr):
                 if stream is not None:
                     stream.close()
+
+    def _living(self) -> list[psutil.Process]:
+        """The launcher that holds the folder, if one does, and all below it."""
+        try:
+            launcher = psutil.Process(self.launcher_pid())
+            if str(self.folder) not in " ".join(launcher.environ().values()):
+                return []  # it is another's, who has the pid now
+            launcher.suspend()  # it starts nobody meanwhile
+            return [launcher, *launcher.children(recursive=True)]
+        except (OSError, ValueError, psutil.Error):
+            return []
 
 
 class Running:
