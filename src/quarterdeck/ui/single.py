@@ -90,6 +90,9 @@ def identity_of(argv: Sequence[str]) -> str:
     return "\0".join([program, os.getcwd(), *argv[1:]]) if _is_interpreter(argv[0]) else program
 
 
+ENDING: Final = (signal.SIGTERM, signal.SIGINT)
+
+
 class Output:
     """Passes on what the program writes, and says on standard error what the launcher says of it.
 
@@ -113,13 +116,16 @@ class Output:
 
     def end(self) -> None:
         """The launcher has ended: wait until all is passed on, or a signal comes, and say why the program failed, if
-        it did.
+        it did. What is ended with is settled then, and no further signal changes it.
         """
         with suppress(KeyboardInterrupt):
-            for number in (signal.SIGTERM, signal.SIGINT):  # the launcher heeds them no more, and nobody else would
+            for number in ENDING:  # the launcher heeds them no more, and nobody else would
                 signal.signal(number, signal.default_int_handler)
             for way in self._ways:
                 way.end()
+        with suppress(KeyboardInterrupt):
+            for number in ENDING:
+                signal.signal(number, signal.SIG_IGN)
         if self._thread is not None:
             self._thread.join(LAST_WORDS_S)
         self._say(self._failure)
