@@ -8,7 +8,7 @@ waits in vain: that is told, with whom it waits for, and once that one is ready 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from quarterdeck.core.child_states import enter
@@ -20,6 +20,9 @@ NOT_STARTED: Final = "configured, not started"
 """The reason of one that starts only by hand, until it does."""
 NAMED: Final = 5
 """So many of those that a child waits for are named."""
+
+Blockers = dict[str, Child | None]
+"""Of those that were looked at: for whom each waits in vain, or None if for nobody."""
 
 
 def dependents_of(state: State) -> dict[str, tuple[str, ...]]:
@@ -44,6 +47,23 @@ def awaited(state: State, child: Child) -> list[Child]:
     return [other for other in others if other is not None and not is_passed(other)]
 
 
+def in_order(state: State, child: Child) -> Iterator[Child]:
+    """It, and before it all that it comes after and has not passed, near and far: each once, by however many ways it is
+    come to, and each after what it comes after itself. Who takes them may start them as they come.
+    """
+    met = {child.plan.name}
+    way = [(child, iter(awaited(state, child)))]
+    while way:
+        last, others = way[-1]
+        other = next((other for other in others if not other.removed and other.plan.name not in met), None)
+        if other is None:
+            way.pop()
+            yield last
+        else:
+            met.add(other.plan.name)
+            way.append((other, iter(awaited(state, other))))
+
+
 def waits_for(state: State, child: Child) -> str:
     """In words, for whom it waits."""
     names = [other.plan.name for other in awaited(state, child)]
@@ -51,11 +71,11 @@ def waits_for(state: State, child: Child) -> str:
     return f"{WAITS_FOR}{', '.join(names[:NAMED])}{f' and {more} more' if more > 0 else ''}"
 
 
-def tell_wait(state: State, step: Step, child: Child, told: set[str] | None = None) -> None:
+def tell_wait(state: State, step: Step, child: Child, known: Blockers | None = None) -> None:
     """If it is to start and waits, that is told, with whom it waits for, or that it does so in vain; but not again.
-    `told`: as of `tell_if_in_vain`.
+    `known`: what this step has found already, of whom nothing is looked for or told twice.
     """
-    if not child.waiting or tell_if_in_vain(state, step, child, told):
+    if not child.waiting or _tell_if_in_vain(state, step, child, {} if known is None else known):
         return
     reason = waits_for(state, child)
     if child.state == "backoff":
@@ -64,44 +84,51 @@ def tell_wait(state: State, step: Step, child: Child, told: set[str] | None = No
         enter(state, step, child, "stopped", reason=reason, again=True)
 
 
-def tell_if_in_vain(state: State, step: Step, child: Child, told: set[str] | None = None) -> bool:
+def tell_waiting(state: State, step: Step, child: Child) -> None:
+    """It does not come: that is told of whoever waits for it, or for one that does."""
+    _tell_in_vain(state, step, state.dependents.get(child.plan.name, ()), child, {})
+
+
+def _tell_if_in_vain(state: State, step: Step, child: Child, known: Blockers) -> bool:
     """If it waits for one that does not come, or for one that does so, that is told of it, and of whoever waits for it
-    in turn; but of none that is in `told`, to which they are added. Returns whether it does.
+    in turn. Returns whether it does.
     """
-    blocker = _blocker(state, child) if child.waiting else None
+    if known.get(child.plan.name) is not None:
+        return True
+    blocker = _blocker(state, child, known)
     if blocker is not None:
-        _tell_in_vain(state, step, [child.plan.name], blocker, set() if told is None else told)
+        _tell_in_vain(state, step, [child.plan.name], blocker, known)
     return blocker is not None
 
 
-def tell_waiting(state: State, step: Step, child: Child) -> None:
-    """It does not come: that is told of whoever waits for it, or for one that does."""
-    _tell_in_vain(state, step, state.dependents.get(child.plan.name, ()), child, set())
-
-
-def _tell_in_vain(state: State, step: Step, names: Iterable[str], blocker: Child, told: set[str]) -> None:
+def _tell_in_vain(state: State, step: Step, names: Iterable[str], blocker: Child, known: Blockers) -> None:
     left = deque(names)
     while left:
         name = left.popleft()
-        if name not in told and state.children[name].waiting:
-            told.add(name)
+        if known.get(name) is None and state.children[name].waiting:
+            known[name] = blocker
             enter(state, step, state.children[name], "stopped", reason=_why(blocker))
             left.extend(state.dependents.get(name, ()))
 
 
-def _blocker(state: State, child: Child) -> Child | None:
-    """Which one, at whatever distance, it waits for in vain."""
-    seen: set[str] = set()
+def _blocker(state: State, child: Child, known: Blockers) -> Child | None:
+    """Which one, at whatever distance, it waits for in vain. If none: that is known then of all that it waits for."""
+    met = {child.plan.name}
     left = [child]
     while left:
         for other in awaited(state, left.pop()):
-            if other.plan.name in seen:
+            name = other.plan.name
+            if name in met:
                 continue
-            seen.add(other.plan.name)
-            if other.waiting:
+            met.add(name)
+            if not other.waiting:
+                if not (other.is_alive or other.spawning or other.state == "backoff"):
+                    return other
+            elif name not in known:
                 left.append(other)
-            elif not (other.is_alive or other.spawning or other.state == "backoff"):
-                return other
+            elif (blocker := known[name]) is not None:
+                return blocker
+    known.update(dict.fromkeys(met))
     return None
 
 

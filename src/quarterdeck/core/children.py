@@ -12,8 +12,10 @@ from typing import Final
 
 from quarterdeck.core.child_order import (
     NOT_STARTED,
+    Blockers,
     awaited,
     dependents_of,
+    in_order,
     is_passed,
     tell_wait,
     tell_waiting,
@@ -98,9 +100,9 @@ def configured(state: State, observation: ChildrenConfigured, ctx: Context) -> S
         _ended_before(state, step, ended, ctx)
     for name in plans:
         _start_if_due(state, step, state.children[name])
-    told: set[str] = set()
+    known: Blockers = {}
     for child in moved:
-        tell_wait(state, step, child, told)
+        tell_wait(state, step, child, known)
     return step
 
 
@@ -115,7 +117,7 @@ def start(state: State, command: StartProcess, ctx: Context) -> Step:
     """A client asks for a child to run, and with it all that it comes after."""
     child, step = _asked(state, command.name)
     if child is not None:
-        _start(state, step, child, ctx)
+        _start(state, step, child)
     return step
 
 
@@ -355,32 +357,19 @@ def _forget_removed(state: State, child: Child) -> None:
 # --- moves
 
 
-def _start(state: State, step: Step, child: Child, ctx: Context, met: set[str] | None = None) -> None:
-    """Start it, and before it all that it comes after and that is not there; but none that is in `met`, to which they
-    are added: each once, by however many ways it is come to.
-    """
-    met = set() if met is None else met
-    name = child.plan.name
-    if name in met:
-        return
-    met.add(name)
-    _start_awaited(state, step, child, ctx, met)
-    if child.state == "stopping":
-        child.wanted = child.again = True
-    elif not child.is_alive and not child.spawning:
-        state.deadlines.drop(Deadline(name, 0, "child_backoff"))
-        _begin(child)
-        _start_if_due(state, step, child)
-        tell_wait(state, step, child)
-    else:
-        child.wanted = True
-
-
-def _start_awaited(state: State, step: Step, child: Child, ctx: Context, met: set[str]) -> None:
-    """Start all that it comes after and that is not there."""
-    for other in awaited(state, child):
-        if not other.removed:
-            _start(state, step, other, ctx, met)
+def _start(state: State, step: Step, child: Child) -> None:
+    """Start it, and before it all that it comes after and that is not there."""
+    known: Blockers = {}
+    for each in in_order(state, child):
+        if each.state == "stopping":
+            each.wanted = each.again = True
+        elif not each.is_alive and not each.spawning:
+            state.deadlines.drop(Deadline(each.plan.name, 0, "child_backoff"))
+            _begin(each)
+            _start_if_due(state, step, each)
+            tell_wait(state, step, each, known)
+        else:
+            each.wanted = True
 
 
 def _begin(child: Child) -> None:
@@ -450,12 +439,11 @@ def _stop(state: State, step: Step, child: Child, ctx: Context, reason: str) -> 
 
 def _restart(state: State, step: Step, child: Child, ctx: Context, reason: str) -> None:
     """It ends, and begins again once all that it comes after is there: that is started, too."""
-    if child.is_alive:
-        _start_awaited(state, step, child, ctx, {child.plan.name})
+    runs = child.is_alive
+    _start(state, step, child)
+    if runs:
         _stop(state, step, child, ctx, reason)
         child.wanted = child.again = True
-    else:
-        _start(state, step, child, ctx)
 
 
 def _end(state: State, step: Step, child: Child, ctx: Context, reason: str) -> None:
