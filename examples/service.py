@@ -29,9 +29,10 @@ def main() -> None:
 
 def index(client: quarterdeck.BlockingClient, folder: str) -> None:
     client.report_status({"state": "indexing", "folder": folder})
-    client.publish("indexed", {"folder": folder, "files": FILES.get(folder, 0)})
-    client.report_status({"state": "idle"})
+    files = FILES.get(folder, 0)
     print(f"indexer: indexed {folder}")
+    client.publish("indexed", {"folder": folder, "files": files})
+    client.report_status({"state": "idle"})
 
 
 if __name__ == "__main__":
