@@ -14,6 +14,7 @@ import pytest
 import quarterdeck
 from quarterdeck.client import BlockingClient, connect_blocking
 from quarterdeck.schema import events as e
+from quarterdeck.server.registrations import EXIT_STATUS_S
 from tests.launching import Launcher
 from tests.server.launched import short_folder
 
@@ -148,6 +149,27 @@ def test_the_exit_status_of_a_child_is_told_by_its_goodbye(deck: Deck) -> None:
     assert (exited.pid, exited.reason, exited.code, exited.synthetic) == (pid, "signaled", -9, True)
     told = deck.until(client, e.ChildReady, name="db")
     assert moves(told, "db") == ["running", "ready"]
+
+
+def test_so_it_is_where_the_guard_is_slow_to_report_it(deck: Deck) -> None:
+    deck.write(TWO)
+    client = deck.start()
+    deck.until(client, e.ChildReady, name="web")
+    pid = next(row.pid for row in client.get_snapshot().children if row.name == "db")
+    assert pid is not None
+    guard = psutil.Process(pid).parent()
+    assert guard is not None
+    guard.suspend()
+    try:
+        os.kill(pid, signal.SIGKILL)
+        # Its connection is closed, so that a launcher which gave up would say so by then.
+        with pytest.raises(quarterdeck.Timeout):
+            next(client.events("process_exited", timeout_s=4 * EXIT_STATUS_S))
+    finally:
+        guard.resume()
+    exited = deck.until(client, e.ProcessExited)[-1]
+    assert isinstance(exited, e.ProcessExited)
+    assert (exited.pid, exited.reason, exited.code) == (pid, "signaled", -9)
 
 
 def test_a_killed_launcher_leaves_nothing_behind_not_even_daemons(deck: Deck) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from quarterdeck.transport import peercred
-from quarterdeck.transport.peercred import PeerCred, is_or_descends, peer_of, start_time
+from quarterdeck.transport.peercred import PeerCred, has_ended, is_or_descends, peer_of, start_time
 
 # Prints the pids of a chain of descendants, and keeps all of them alive until stdin ends.
 CHAIN = """
@@ -140,16 +140,22 @@ def test_start_time_of_a_process_with_any_name(name: str) -> None:
         assert pid == process.pid
 
 
-def test_zombie_keeps_its_start_time_until_it_is_reaped() -> None:
+def test_zombie_keeps_its_start_time_until_it_is_reaped_and_has_ended_all_the_same() -> None:
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     started = start_time(process.pid)
+    assert started is not None
+    assert not has_ended(process.pid, started)
+    assert not has_ended(process.pid, None)
+    assert has_ended(process.pid, started - 1)  # another one has its pid
     assert process.stdin is not None
     process.stdin.write(b"\n")
     process.stdin.close()
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-    assert start_time(process.pid) == started is not None
+    assert start_time(process.pid) == started
+    assert has_ended(process.pid, started)
     process.wait()
     assert start_time(process.pid) is None
+    assert has_ended(process.pid, None)
 
 
 @pytest.mark.parametrize("pid", [0, 2**31, 2**32 - 1])

@@ -70,6 +70,10 @@ class Supervision(Protocol):
         """Which child a process is, or descends from."""
         ...
 
+    def has_ended(self, pid: int, start: int | None) -> bool:
+        """Whether a process that started then (None: whenever) has ended, though nobody may have said so yet."""
+        ...
+
 
 class Door(Protocol):
     """Who watches connections come and go: the acceptor."""

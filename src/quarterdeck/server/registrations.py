@@ -35,6 +35,8 @@ DISCONNECTED: Final = SyntheticGoodbye("disconnected")
 EVICTED: Final = SyntheticGoodbye("evicted")
 EXIT_STATUS_S: Final = 0.2
 """How long the goodbye of a child of ours waits for its exit status (protocol, section 3.5)."""
+EXIT_STATUS_MAX_S: Final = 10.0
+"""How long it does where the process is dead, so that the status is under way: whoever reports it is slow, or hangs."""
 
 
 class Registrations:
@@ -191,12 +193,17 @@ class Registrations:
             return False
         if not any(child.pid == peer.pid for child in self._engine.state.children.values()):
             return False
-        self._loop.call_later(EXIT_STATUS_S, self._stop_awaiting, peer)
         peer.exit_wait_is_over = True  # asked once; the status, or the timer, wakes it
+        self._loop.call_later(EXIT_STATUS_S, self._look_after_exit, peer, self._loop.time() + EXIT_STATUS_MAX_S)
         return True
 
-    def _stop_awaiting(self, peer: Peer) -> None:
-        if not peer.leaving:
+    def _look_after_exit(self, peer: Peer, at_last: float) -> None:
+        """Its status did not come: it only closed its connection, or is dead and its status comes later."""
+        if peer.leaving or peer.pid is None or self._supervision is None:
+            return
+        if self._loop.time() < at_last and self._supervision.has_ended(peer.pid, peer.start):
+            self._loop.call_later(EXIT_STATUS_S, self._look_after_exit, peer, at_last)
+        else:
             self._engine.wake(peer)
 
     def child_exited(self, exited: ChildExited) -> None:

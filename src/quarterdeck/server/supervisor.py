@@ -176,6 +176,13 @@ class Supervisor:
                 return child.plan.name
         return None
 
+    def has_ended(self, pid: int, start: int | None) -> bool:
+        """Whether a process has ended, as the kernel tells; the guard may have yet to report it."""
+        try:
+            return peercred.has_ended(pid, start)
+        except OSError:
+            return False  # out of descriptors: it cannot be looked up
+
     async def end(self) -> None:
         """No child is left to wait for: let the guard end."""
         await self._driver.end()

@@ -69,6 +69,10 @@ class SimChildren:
                 return name
         return None
 
+    def has_ended(self, pid: int, start: int | None) -> bool:
+        """Whether it is dead; what is told of it comes later."""
+        return pid not in self._living.values()
+
     def act(self, effect: Effect) -> bool:
         """Carry out an effect that concerns a child; whether it does."""
         match effect:

@@ -66,6 +66,12 @@ def began_after(pid: int, moment: int) -> bool:
     return start is not None and start > moment
 
 
+def has_ended(pid: int, start: int | None) -> bool:
+    """Say whether a process that started then (None: whenever) has ended: gone, a zombie, or another has its pid."""
+    found = start_time(pid)
+    return found is None or (start is not None and found != start) or _is_zombie(pid)
+
+
 def lineage(pid: int, *, depth_max: int = 256) -> Iterator[tuple[int, int | None]]:
     """Give the process and then its ancestors, each with its start time (None where it is gone)."""
     found = _parent_and_start(pid)
@@ -108,7 +114,16 @@ if sys.platform == "linux":
         return time.clock_gettime_ns(time.CLOCK_BOOTTIME) * _TICKS_PER_S // 1_000_000_000
 
     def _parent_and_start(pid: int) -> tuple[int, int] | None:
-        """Return the parent's pid and the start time of `pid`. Plain system calls: this runs at each registration."""
+        """Return the parent's pid and the start time of `pid`."""
+        fields = _fields(pid)
+        return None if fields is None else (int(fields[1]), int(fields[19]))
+
+    def _is_zombie(pid: int) -> bool:
+        fields = _fields(pid)
+        return fields is None or fields[0] in (b"Z", b"X")
+
+    def _fields(pid: int) -> list[bytes] | None:
+        """What the kernel tells of a process from its state on. Plain system calls: this runs at each registration."""
         try:
             fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
@@ -122,8 +137,7 @@ if sys.platform == "linux":
         finally:
             os.close(fd)
         # The name may hold spaces and parentheses; all that follows it are numbers, so the last ")" ends it.
-        fields = line[line.rfind(b")") + 2 :].split(b" ", 20)
-        return int(fields[1]), int(fields[19])
+        return line[line.rfind(b")") + 2 :].split(b" ", 20)
 
 else:
 
@@ -140,6 +154,14 @@ else:
             return process.ppid(), int(process.create_time() * 1000)
         except (psutil.Error, ValueError):
             return None
+
+    def _is_zombie(pid: int) -> bool:
+        import psutil
+
+        try:
+            return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+        except (psutil.Error, ValueError):
+            return True
 
 
 def _darwin_peer(sock: socket.socket) -> PeerCred:

@@ -15,8 +15,7 @@ _NUMBER = re.compile(r" *\d[\d.:]*")
 
 def usual(text: str) -> str:
     """The text without what differs from one time to the next."""
-    same = _NUMBER.sub(" #", _DIGEST.sub("DIGEST", _WORKER.sub("WORKER", text)))
-    return same.replace("(disconnected)", "(exited)")  # if the exit status is long in coming
+    return _NUMBER.sub(" #", _DIGEST.sub("DIGEST", _WORKER.sub("WORKER", text)))
 
 
 @needs_guard
