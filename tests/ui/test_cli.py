@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
+import json
+import os
+import select
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -240,6 +245,28 @@ def test_garbage_is_looked_for_once_a_command_is_carried_out_or_a_launcher_liste
     assert told == "True\n"
     endpoint = subprocess.run([*python, "endpoint"], stdout=subprocess.PIPE, text=True, env=environ(), check=True)
     assert endpoint.stdout.endswith("\nTrue\n")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="pipes are made small on Linux only")
+@pytest.mark.parametrize("buffering", ["", "1"], ids=["buffered", "unbuffered"])
+def test_no_output_is_lost_where_a_signal_interrupts_its_writing(launcher: Launcher, buffering: str) -> None:
+    payload = "x" * 50_000
+    assert launcher.run("publish", "large", f'"{payload}"').returncode == 0
+    ours, theirs = os.pipe()
+    fcntl.fcntl(theirs, fcntl.F_SETPIPE_SZ, 4096)
+    command = [*COMMAND, "events", "--json", "--kind", "published", "--data-dir", str(launcher.folder)]
+    with (
+        subprocess.Popen(command, stdout=theirs, env=environ(PYTHONUNBUFFERED=buffering)) as process,
+        open(ours, encoding="utf-8") as reader,
+    ):
+        os.close(theirs)
+        select.select([reader], [], [])  # it writes, and cannot end that
+        process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
+        process.send_signal(signal.SIGCONT)
+        (line,) = reader
+    assert process.returncode == 0
+    assert json.loads(line)["payload"] == payload
 
 
 def test_a_reader_who_has_seen_enough_ends_it_quietly(shared: Launcher) -> None:

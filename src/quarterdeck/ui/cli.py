@@ -12,7 +12,8 @@ import gc
 import os
 import sys
 from collections.abc import Sequence
-from typing import Final
+from io import RawIOBase, TextIOWrapper
+from typing import Final, TextIO
 
 from quarterdeck.errors import ConfigError, QuarterdeckError
 from quarterdeck.ui import plain
@@ -43,9 +44,7 @@ def main(args: Sequence[str] | None = None) -> int:
 def _outcome(words: Sequence[str]) -> int:
     if sys.stdout is None or sys.stderr is None:  # as they are where they are closed (`>&-`)
         _open_streams()
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # whatever the locale cannot write is escaped, never an error
-            stream.reconfigure(errors="backslashreplace")
+    sys.stdout, sys.stderr = _whole(sys.stdout), _whole(sys.stderr)
     try:
         _log_early(words)
         return _run(words)
@@ -73,6 +72,18 @@ def _open_streams() -> None:
     os.close(opened)
     sys.stdout = sys.stdout or open(1, "w", encoding="utf-8")  # noqa: SIM115 - for as long as the process lives
     sys.stderr = sys.stderr or open(2, "w", encoding="utf-8")  # noqa: SIM115
+
+
+def _whole(stream: TextIO) -> TextIO:
+    """The same stream, and all that is written to it comes out: what its encoding does not know is escaped; and where
+    Python was told not to buffer (PYTHONUNBUFFERED), a line that a signal interrupts is gone on with nevertheless.
+    """
+    if not isinstance(stream, TextIOWrapper):  # a program's own, which calls `main`
+        return stream
+    if isinstance(stream.buffer, RawIOBase):
+        stream = open(stream.fileno(), "w", buffering=1, encoding=stream.encoding, closefd=False)  # noqa: SIM115
+    stream.reconfigure(errors="backslashreplace")
+    return stream
 
 
 def _run(args: Sequence[str]) -> int:
