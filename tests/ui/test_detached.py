@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 import sys
 
 import psutil
 import pytest
 
 from tests.ui.decks import SERVES, STUBBORN, Deck, process
-from tests.ui.running import PATIENCE_S
+from tests.ui.running import PATIENCE_S, environ
 from tests.ui.test_up import FAILS, TWO, told
+
+LATE = """
+import sys
+from quarterdeck.ui import cli, detaching
+client = detaching.Detached.client
+def late(launcher):
+    launcher.wait()
+    return client(launcher)
+detaching.Detached.client = late
+sys.exit(cli.main(["up", "-d"]))
+"""
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the guard has run on Linux only")
 
@@ -203,6 +215,22 @@ def test_a_launcher_that_ends_with_its_process_passes_the_code_on(deck: Deck) ->
     assert done.returncode == 7
     assert "app has failed: exit code 7" in done.stdout
     assert done.stderr == f"quarterdeck: the launcher has ended, exit code 7; its log is {deck.data / 'launcher.log'}\n"
+
+
+@pytest.mark.parametrize("code", [7, 0])
+def test_so_does_one_that_has_ended_before_its_starter_looks(deck: Deck, code: int) -> None:
+    app = process("app", ["sh", "-c", f"exit {code}"], after=["db"], restart="never")
+    deck.write('[quarterdeck]\nexit_from = "app"', process("db", SERVES), app)
+    done = subprocess.run(
+        [sys.executable, "-c", LATE], cwd=deck.folder, env=environ(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code
+    first, *_, last = (done.stdout + done.stderr).splitlines()
+    assert re.fullmatch(r"quarterdeck \S+, launcher pid \d+, data in \S+", first)
+    assert f"app has {'failed: exit code 7' if code else 'ended'}" in done.stdout
+    assert last.removeprefix("quarterdeck: ") == (
+        f"the launcher has ended, exit code {code}; its log is {deck.data / 'launcher.log'}"
+    )
 
 
 def test_its_log_is_kept_small(deck: Deck) -> None:

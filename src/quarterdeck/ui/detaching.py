@@ -1,8 +1,8 @@
 """Detaching: a launcher in the background, and what its starter sees of it until the application is up.
 
 Rules: it has a session of its own, and its standard streams lead to a log in the data folder. Its starter is an
-ordinary client of it, and told by its stream; if it ends before it listens, what it wrote is passed on. It goes on
-whatever becomes of its starter.
+ordinary client of it, and told by its stream; if it ends before that, what it wrote is passed on. It goes on whatever
+becomes of its starter.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from quarterdeck.errors import AlreadyRunning, ConnectionLost, EndpointDenied, EndpointRefused, NoLauncher, Timeout
 from quarterdeck.ui import own_log
 from quarterdeck.ui.exits import Exit, Failure
+from quarterdeck.ui.foreground import name_of
 from quarterdeck.ui.narrator import OF_CHILDREN, Narrator
 from quarterdeck.ui.place import answer_s
 from quarterdeck.ui.progress import Progress
@@ -64,17 +65,18 @@ class Detached:
             os.close(opened)
         self.pid = self._process.pid
 
-    def client(self) -> BlockingClient:
-        """A client of it, once it listens.
+    def client(self) -> BlockingClient | None:
+        """A client of it, once it listens; None where it did, and has ended again.
 
-        Raises: AlreadyRunning where another one was faster; Failure where it ended, with what it wrote.
+        Raises: AlreadyRunning where another one was faster; Failure where it ended before it listened.
         """
         from quarterdeck.client import connect_blocking
 
         address = self._application.address()
         while True:
             if self._process.poll() is not None:
-                raise self._ended()
+                self._expect_begun()
+                return None
             try:
                 client = connect_blocking(
                     kind="tool", name="up", events=(), endpoint=address, reconnect=False, timeout_s=answer_s()
@@ -100,13 +102,16 @@ class Detached:
             stream.seek(self._begin_bytes)
             return stream.read(ROOM_FOR_LAST_WORDS).decode(errors="replace")
 
-    def _ended(self) -> Exception:
-        code = self._process.wait()
+    def _expect_begun(self) -> None:
+        """It has ended: raise why, if that was before it told anything of the application."""
+        code, words = self._process.wait(), self.last_words()
+        if name_of(self.pid) in words:
+            return
         if code == Exit.ALREADY_RUNNING:
-            return AlreadyRunning(None, None, None)
-        for line in self.last_words().splitlines():
+            raise AlreadyRunning(None, None, None)
+        for line in words.splitlines():
             sys.stderr.write(f"{safe(line)}\n")
-        return Failure(f"the launcher did not start (exit code {code}); its log is {self.log}", max(code, 1))
+        raise Failure(f"the launcher did not start (exit code {code}); its log is {self.log}", max(code, 1))
 
 
 def bring_up(
@@ -120,7 +125,12 @@ def bring_up(
 
     launcher = Detached(application, arguments, config)
     try:
-        with launcher.client() as client:
+        client = launcher.client()
+        if client is None:
+            for line in launcher.last_words().splitlines():
+                screen.line(line)
+            return _ended(launcher, screen)
+        with client:
             if not patience.waits:
                 screen.line(f"asked to start; launcher pid {launcher.pid}")
                 return Exit.DONE

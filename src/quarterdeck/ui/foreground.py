@@ -29,6 +29,11 @@ LAST_WORDS_S: Final = 2.0
 """How long the launcher's process waits at its end for what is still to be told."""
 
 
+def name_of(pid: int) -> str:
+    """What a launcher is called in the first line that is told of it, once it listens."""
+    return f"launcher pid {pid}"
+
+
 class Foreground:
     """Tells of the application that this process runs, from `begin` to `end`."""
 
@@ -60,7 +65,9 @@ class Foreground:
         self._thread.start()
 
     def _run(self, listening: Listening) -> None:
+        where = os.path.relpath(self._application.folder)
         try:
+            self._progress.say(f"quarterdeck {listening.version}, {name_of(listening.pid)}, data in {where}", "bold")
             with reach(listening.endpoint, "up") as client:
                 self._tell(client, listening)
         except QuarterdeckError as error:
@@ -71,8 +78,6 @@ class Foreground:
     def _tell(self, client: BlockingClient, listening: Listening) -> None:
         from quarterdeck.client import Cursor
 
-        where = os.path.relpath(self._application.folder)
-        self._progress.say(f"quarterdeck {listening.version}, launcher pid {listening.pid}, data in {where}", "bold")
         client.subscribe(*OF_THE_APPLICATION, since=Cursor(listening.run_id, 0))
         narrator = Narrator(client, self._application.board(), self._progress, begun=self._begun)
         if narrator.board.awaited():
