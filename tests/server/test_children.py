@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import sys
 from collections.abc import Iterator
@@ -151,7 +152,7 @@ def test_the_exit_status_of_a_child_is_told_by_its_goodbye(deck: Deck) -> None:
     assert moves(told, "db") == ["running", "ready"]
 
 
-def test_so_it_is_where_the_guard_is_slow_to_report_it(deck: Deck) -> None:
+def test_so_it_is_where_the_guard_is_slow_to_report_it_whatever_is_told_meanwhile(deck: Deck) -> None:
     deck.write(TWO)
     client = deck.start()
     deck.until(client, e.ChildReady, name="web")
@@ -161,7 +162,11 @@ def test_so_it_is_where_the_guard_is_slow_to_report_it(deck: Deck) -> None:
     assert guard is not None
     guard.suspend()
     try:
-        os.kill(pid, signal.SIGKILL)
+        with open(os.pidfd_open(pid), "rb") as end:
+            os.kill(pid, signal.SIGKILL)
+            select.select([end], [], [])
+        client.ping()  # the launcher has seen the end of its connection by now
+        client.publish("news", {})  # which it follows, so that writing to it fails
         # Its connection is closed, so that a launcher which gave up would say so by then.
         with pytest.raises(quarterdeck.Timeout):
             next(client.events("process_exited", timeout_s=4 * EXIT_STATUS_S))

@@ -58,10 +58,10 @@ class Peer(Subscriber, asyncio.Protocol):
         "_linger_s",
         "_reading_paused",
         "_rested",
+        "awaits_exit",
         "conn_id",
         "connection",
         "ended_input",
-        "exit_wait_is_over",
         "gone",
         "in_hand",
         "inbox",
@@ -105,7 +105,7 @@ class Peer(Subscriber, asyncio.Protocol):
         self._linger: asyncio.TimerHandle | None = None
         self._linger_s = linger_s
         self._reading_paused = False
-        self.exit_wait_is_over = False  # its end was held back for an exit status, and is not again
+        self.awaits_exit: bool | None = None  # its end was seen, and is held back (False: no longer) for an exit status
 
     # --- the transport calls these
 

@@ -188,14 +188,16 @@ class Registrations:
             self._engine.tally.exits[how.reason] += 1
 
     def awaits_exit(self, peer: Peer) -> bool:
-        """Whether its goodbye waits for the exit status of a child of ours, which says more (section 3.5)."""
-        if peer.exit_wait_is_over or self._supervision is None or peer.pid is None:
+        """Whether its goodbye waits for the exit status of a child of ours, which says more (section 3.5): until that
+        or the timer ends the wait, whatever else wakes it, such as an event that could not be written to it.
+        """
+        if self._supervision is None or peer.pid is None:
             return False
-        if not any(child.pid == peer.pid for child in self._engine.state.children.values()):
-            return False
-        peer.exit_wait_is_over = True  # asked once; the status, or the timer, wakes it
-        self._loop.call_later(EXIT_STATUS_S, self._look_after_exit, peer, self._loop.time() + EXIT_STATUS_MAX_S)
-        return True
+        if peer.awaits_exit is None:
+            peer.awaits_exit = any(child.pid == peer.pid for child in self._engine.state.children.values())
+            if peer.awaits_exit:
+                self._loop.call_later(EXIT_STATUS_S, self._look_after_exit, peer, self._loop.time() + EXIT_STATUS_MAX_S)
+        return peer.awaits_exit
 
     def _look_after_exit(self, peer: Peer, at_last: float) -> None:
         """Its status did not come: it only closed its connection, or is dead and its status comes later."""
@@ -204,6 +206,7 @@ class Registrations:
         if self._loop.time() < at_last and self._supervision.has_ended(peer.pid, peer.start):
             self._loop.call_later(EXIT_STATUS_S, self._look_after_exit, peer, at_last)
         else:
+            peer.awaits_exit = False
             self._engine.wake(peer)
 
     def child_exited(self, exited: ChildExited) -> None:
