@@ -269,6 +269,21 @@ def test_no_output_is_lost_where_a_signal_interrupts_its_writing(launcher: Launc
     assert json.loads(line)["payload"] == payload
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is of Linux")
+@pytest.mark.parametrize("buffering", ["", "1"], ids=["buffered", "unbuffered"])
+def test_a_full_disk_is_one_line_and_exit_code_1(buffering: str) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [*COMMAND, "--help"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=environ(PYTHONUNBUFFERED=buffering),
+            text=True,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (1, "quarterdeck: the system refused: No space left on device\n")
+
+
 def test_a_reader_who_has_seen_enough_ends_it_quietly(shared: Launcher) -> None:
     watcher = shared.start("watch", "--since", "0", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert watcher.stdout is not None

@@ -62,6 +62,7 @@ def _outcome(words: Sequence[str]) -> int:
         return _complain(str(failure), failure.code)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
+        _forget_unwritten()
         return _complain(f"the system refused: {where}{error.strerror or error}", Exit.FAILED)
 
 
@@ -72,6 +73,14 @@ def _open_streams() -> None:
     os.close(opened)
     sys.stdout = sys.stdout or open(1, "w", encoding="utf-8")  # noqa: SIM115 - for as long as the process lives
     sys.stderr = sys.stderr or open(2, "w", encoding="utf-8")  # noqa: SIM115
+
+
+def _forget_unwritten() -> None:
+    """What could not be written (the disk is full) is not tried again at exit, which would be an error of its own."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        close_quietly(sys.stdout)
 
 
 def _whole(stream: TextIO) -> TextIO:
