@@ -16,14 +16,22 @@ from tests.ui.test_up import FAILS, TWO, told
 
 LATE = """
 import sys
+from quarterdeck.client import BlockingClient
 from quarterdeck.ui import cli, detaching
-client = detaching.Detached.client
-def late(launcher):
-    launcher.wait()
-    return client(launcher)
-detaching.Detached.client = late
+owner, name = {"connect": (detaching.Detached, "client"), "follow": (BlockingClient, "subscribe")}[sys.argv[1]]
+look = getattr(owner, name)
+init = detaching.Detached.__init__
+def started(launcher, *args):
+    init(launcher, *args)
+    def late(self, *args, **kwargs):
+        open("looks", "w").close()
+        launcher.wait()
+        return look(self, *args, **kwargs)
+    setattr(owner, name, late)
+detaching.Detached.__init__ = started
 sys.exit(cli.main(["up", "-d"]))
 """
+"""A starter that looks at its launcher only once that has ended: before it connects, or before it follows."""
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the guard has run on Linux only")
 
@@ -217,14 +225,20 @@ def test_a_launcher_that_ends_with_its_process_passes_the_code_on(deck: Deck) ->
     assert done.stderr == f"quarterdeck: the launcher has ended, exit code 7; its log is {deck.data / 'launcher.log'}\n"
 
 
-@pytest.mark.parametrize("code", [7, 0])
-def test_so_does_one_that_has_ended_before_its_starter_looks(deck: Deck, code: int) -> None:
-    app = process("app", ["sh", "-c", f"exit {code}"], after=["db"], restart="never")
-    deck.write('[quarterdeck]\nexit_from = "app"', process("db", SERVES), app)
+@pytest.mark.parametrize(("code", "late", "log_before"), [(7, "connect", 0), (0, "connect", 3990), (0, "follow", 0)])
+def test_so_does_one_that_has_ended_before_its_starter_looks(deck: Deck, code: int, late: str, log_before: int) -> None:
+    app = process(
+        "app", ["sh", "-c", f"until [ -e looks ]; do sleep 0.1; done; exit {code}"], after=["db"], restart="never"
+    )
+    kept_small = "[quarterdeck.limits]\nlauncher_log_bytes = 4000"
+    deck.write('[quarterdeck]\nexit_from = "app"', kept_small, process("db", SERVES), app)
+    deck.data.mkdir(mode=0o700)
+    (deck.data / "launcher.log").write_text("." * log_before)
     done = subprocess.run(
-        [sys.executable, "-c", LATE], cwd=deck.folder, env=environ(), capture_output=True, text=True, check=False
+        [sys.executable, "-c", LATE, late], cwd=deck.folder, env=environ(), capture_output=True, text=True, check=False
     )
     assert done.returncode == code
+    assert (deck.data / "launcher.log.1").exists() is (log_before > 0)
     first, *_, last = (done.stdout + done.stderr).splitlines()
     assert re.fullmatch(r"quarterdeck \S+, launcher pid \d+, data in \S+", first)
     assert f"app has {'failed: exit code 7' if code else 'ended'}" in done.stdout

@@ -52,7 +52,7 @@ class Detached:
             kind = EndpointDenied if isinstance(error, PermissionError) else EndpointRefused
             raise kind(f"cannot write {self.log}: {error.strerror}") from error
         try:
-            self._begin_bytes = self.log.stat().st_size
+            self._log_before = self.log.stat()
             self._process = subprocess.Popen(
                 # -P: the current folder holds the application's modules, and none of ours
                 [sys.executable, "-P", "-m", "quarterdeck", "up", "--log", str(self.log), *arguments],
@@ -66,31 +66,22 @@ class Detached:
         self.pid = self._process.pid
 
     def client(self) -> BlockingClient | None:
-        """A client of it, once it listens; None where it did, and has ended again.
+        """A client of it that follows its children from the first event on, once it listens; None where it did, and has
+        ended again.
 
         Raises: AlreadyRunning where another one was faster; Failure where it ended before it listened.
         """
-        from quarterdeck.client import connect_blocking
-
         address = self._application.address()
         while True:
             if self._process.poll() is not None:
                 self._expect_begun()
                 return None
             try:
-                client = connect_blocking(
-                    kind="tool", name="up", events=(), endpoint=address, reconnect=False, timeout_s=answer_s()
-                )
+                return self._follow(address)
             except (NoLauncher, ConnectionLost):
                 time.sleep(LOOK_AGAIN_S)
-                continue
             except Timeout:
                 raise silent(address, answer_s()) from None
-            if sys.platform != "win32" and client.launcher_pid != self.pid:  # there python.exe may be a stand-in
-                client.close()
-                self._process.wait()
-                raise AlreadyRunning(client.launcher_pid, client.launcher_version, address)
-            return client
 
     def wait(self) -> int:
         """Its exit code, once it has ended."""
@@ -98,9 +89,23 @@ class Detached:
 
     def last_words(self) -> str:
         """What it wrote since it was started."""
-        with self.log.open("rb") as stream:
-            stream.seek(self._begin_bytes)
-            return stream.read(ROOM_FOR_LAST_WORDS).decode(errors="replace")
+        return own_log.read_since(self.log, self._log_before, ROOM_FOR_LAST_WORDS).decode(errors="replace")
+
+    def _follow(self, address: str) -> BlockingClient:
+        from quarterdeck.client import Cursor, connect_blocking
+
+        client = connect_blocking(
+            kind="tool", name="up", events=(), endpoint=address, reconnect=False, timeout_s=answer_s()
+        )
+        try:
+            if sys.platform != "win32" and client.launcher_pid != self.pid:  # there python.exe may be a stand-in
+                self._process.wait()
+                raise AlreadyRunning(client.launcher_pid, client.launcher_version, address)
+            client.subscribe(*OF_CHILDREN, since=Cursor(client.run_id, 0))
+        except BaseException:
+            client.close()
+            raise
+        return client
 
     def _expect_begun(self) -> None:
         """It has ended: raise why, if that was before it told anything of the application."""
@@ -121,8 +126,6 @@ def bring_up(
 
     Raises: as `waiting.settle`; Failure where the launcher did not start; AlreadyRunning.
     """
-    from quarterdeck.client import Cursor
-
     launcher = Detached(application, arguments, config)
     try:
         client = launcher.client()
@@ -134,7 +137,6 @@ def bring_up(
             if not patience.waits:
                 screen.line(f"asked to start; launcher pid {launcher.pid}")
                 return Exit.DONE
-            client.subscribe(*OF_CHILDREN, since=Cursor(client.run_id, 0))
             narrator = Narrator(client, application.board(), Progress(screen), begun=patience.begun)
             stayed = settle(narrator, "ready", screen, patience, ends_with=application.deck.exit_from)
             if stayed is None:

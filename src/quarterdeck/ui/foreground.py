@@ -30,8 +30,8 @@ LAST_WORDS_S: Final = 2.0
 
 
 def name_of(pid: int) -> str:
-    """What a launcher is called in the first line that is told of it, once it listens."""
-    return f"launcher pid {pid}"
+    """What this launcher alone is called, in the first line that is told of it once it listens."""
+    return f"launcher pid {pid},"
 
 
 class Foreground:
@@ -67,7 +67,7 @@ class Foreground:
     def _run(self, listening: Listening) -> None:
         where = os.path.relpath(self._application.folder)
         try:
-            self._progress.say(f"quarterdeck {listening.version}, {name_of(listening.pid)}, data in {where}", "bold")
+            self._progress.say(f"quarterdeck {listening.version}, {name_of(listening.pid)} data in {where}", "bold")
             with reach(listening.endpoint, "up") as client:
                 self._tell(client, listening)
         except QuarterdeckError as error:

@@ -50,4 +50,20 @@ def open_log(path: Path) -> int:
 def make_room(path: Path, bytes_max: int) -> None:
     """Move the log aside, where it is full. Raises: OSError."""
     if path.exists() and path.stat().st_size > bytes_max:
-        path.replace(path.with_name(f"{path.name}.1"))
+        path.replace(_aside(path))
+
+
+def read_since(path: Path, then: os.stat_result, bytes_max: int) -> bytes:
+    """What was written to the log since it was so, as much as may be; also where it was moved aside meanwhile."""
+    is_aside = not os.path.samestat(path.stat(), then)
+    with (_aside(path) if is_aside else path).open("rb") as stream:
+        stream.seek(then.st_size)
+        read = stream.read(bytes_max)
+    if is_aside:
+        with path.open("rb") as stream:
+            read += stream.read(bytes_max - len(read))
+    return read
+
+
+def _aside(path: Path) -> Path:
+    return path.with_name(f"{path.name}.1")
