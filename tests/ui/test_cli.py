@@ -284,6 +284,12 @@ def test_a_full_disk_is_one_line_and_exit_code_1(buffering: str) -> None:
     assert (done.returncode, done.stderr) == (1, "quarterdeck: the system refused: No space left on device\n")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is of Linux")
+def test_an_error_that_cannot_be_written_keeps_its_exit_code() -> None:
+    with open("/dev/full", "wb") as full:
+        assert subprocess.run([*COMMAND, "nosuch"], stderr=full, check=False).returncode == 2
+
+
 def test_a_reader_who_has_seen_enough_ends_it_quietly(shared: Launcher) -> None:
     watcher = shared.start("watch", "--since", "0", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert watcher.stdout is not None

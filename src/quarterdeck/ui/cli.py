@@ -131,6 +131,9 @@ def _complain(text: str, code: int) -> int:
 
         if logs.write_json(text):
             return code
-    sys.stderr.write(f"quarterdeck: {safe(text)}\n")
-    sys.stderr.flush()
+    try:
+        sys.stderr.write(f"quarterdeck: {safe(text)}\n")
+        sys.stderr.flush()
+    except OSError:  # it cannot be said: the exit code still is
+        close_quietly(sys.stderr)
     return code
