@@ -67,9 +67,11 @@ def began_after(pid: int, moment: int) -> bool:
 
 
 def has_ended(pid: int, start: int | None) -> bool:
-    """Say whether a process that started then (None: whenever) has ended: gone, a zombie, or another has its pid."""
+    """Say whether a process that started then (None: whenever) has ended, or is about to: it is gone, or a zombie, or
+    the kernel takes it down, or another has its pid.
+    """
     found = start_time(pid)
-    return found is None or (start is not None and found != start) or _is_zombie(pid)
+    return found is None or (start is not None and found != start) or _is_dying(pid)
 
 
 def lineage(pid: int, *, depth_max: int = 256) -> Iterator[tuple[int, int | None]]:
@@ -108,6 +110,7 @@ def is_or_descends(pid: int, ancestor: int, *, depth_max: int = 256) -> bool:
 
 if sys.platform == "linux":
     _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+    _PF_EXITING = 0x4  # of the flags, field 9 of /proc/<pid>/stat: its files are closed, and it is no zombie yet
 
     def moment() -> int:
         """Return the present time in the unit of `start_time`."""
@@ -118,9 +121,9 @@ if sys.platform == "linux":
         fields = _fields(pid)
         return None if fields is None else (int(fields[1]), int(fields[19]))
 
-    def _is_zombie(pid: int) -> bool:
+    def _is_dying(pid: int) -> bool:
         fields = _fields(pid)
-        return fields is None or fields[0] in (b"Z", b"X")
+        return fields is None or fields[0] in (b"Z", b"X") or bool(int(fields[6]) & _PF_EXITING)
 
     def _fields(pid: int) -> list[bytes] | None:
         """What the kernel tells of a process from its state on. Plain system calls: this runs at each registration."""
@@ -155,7 +158,7 @@ else:
         except (psutil.Error, ValueError):
             return None
 
-    def _is_zombie(pid: int) -> bool:
+    def _is_dying(pid: int) -> bool:
         import psutil
 
         try:
