@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from quarterdeck.core.saga import Saga
     from quarterdeck.core.state import Rules
     from quarterdeck.deckfile import DeckFile
+    from quarterdeck.schema.events import AnyEvent
     from quarterdeck.server.recording import Recording
     from quarterdeck.server.scrapes import Scrapes
     from quarterdeck.server.service import Service
@@ -81,6 +82,7 @@ def run(
     sagas: Sequence[str] = (),
     slices: Sequence[type[Slice[Any]]] = (),
     outlets: tuple[int, int] | None = None,
+    hears: Callable[[Sequence[AnyEvent]], None] | None = None,
 ) -> int:
     """Serve until a signal or a `quit` ends it; returns the exit code: 0, or that of the child that `exit_from` names.
 
@@ -89,6 +91,7 @@ def run(
     `sagas` name the application's own, `module:NAME` each, installed or in the current folder; `slices` are its own;
     both beside those of the file. `outlets` are the writing ends of two pipes, or twice of one: what children write to
     standard output and standard error is passed on to them; they stay open, and the last bytes may still be to come.
+    `hears` is called with the events of each turn, and not to keep the launcher waiting.
     Raises: AlreadyRunning, EndpointRefused, ConfigError.
     """
     logs.configure(config.log_level, config.log_format)
@@ -112,7 +115,7 @@ def run(
         try:
             with asyncio.Runner(loop_factory=loop_factory(config.loop)) as runner:
                 daemon = Daemon(config, listener, announce, folder, own, loaded)
-                daemon.report_to(notify)
+                daemon.report_to(notify, hears)
                 if deck is not None and reads is not None:
                     daemon.supervise(deck, reads, open_files, outlets)
                 code = runner.run(daemon.serve())
@@ -178,11 +181,13 @@ class Daemon:
         self._identity = Identity(os.getpid(), __version__, str(uuid.uuid4()))
         self._supervisor: Supervisor | None = None
         self._notify: NotifySocket | None = None
+        self._hears: Callable[[Sequence[AnyEvent]], None] | None = None
         self._service: Service | None = None
 
-    def report_to(self, notify: NotifySocket | None) -> None:
-        """Tell systemd how this run fares, where it asks to be told."""
+    def report_to(self, notify: NotifySocket | None, hears: Callable[[Sequence[AnyEvent]], None] | None = None) -> None:
+        """Tell systemd how this run fares, where it asks to be told, and somebody in this process what happens."""
         self._notify = notify
+        self._hears = hears
 
     def supervise(
         self,
@@ -223,6 +228,8 @@ class Daemon:
             on_stop=stopped.set,
             footprint=footprint,
         )
+        if self._hears is not None:
+            engine.tell_also(self._hears)
         signals.heed_quits(loop, engine.observe)
         if orphans.come_here():
             orphans.watch(loop)

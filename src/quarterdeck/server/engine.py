@@ -104,7 +104,7 @@ class Engine:
         )
         self._loop = loop
         self._on_stop = on_stop
-        self._told: Callable[[Sequence[str]], None] | None = None
+        self._hears: list[Callable[[Sequence[AnyEvent]], None]] = []
         self._door = door
         self.journal = journal
         if journal is not None:
@@ -218,9 +218,9 @@ class Engine:
         self.witness = witness
         witness.start(self._loop, lambda report: self.observe(report, "witness"), self._is_hosts)
 
-    def tell_also(self, told: Callable[[Sequence[str]], None]) -> None:
-        """Tell somebody in this process the names of each turn's events, too, when all others were told them."""
-        self._told = told
+    def tell_also(self, hears: Callable[[Sequence[AnyEvent]], None]) -> None:
+        """Tell somebody in this process each turn's events, too, when all others were told them."""
+        self._hears.append(hears)
 
     def _is_hosts(self, pid: int) -> bool:
         """Whether a pid is the live host's or its descendant's."""
@@ -327,12 +327,13 @@ class Engine:
         if self.journal is not None:
             self.journal.commit()
         if self.untold:
-            lines, names = self.untold, list(map(self._name_of, map(type, self.untold_events)))
+            lines, events = self.untold, self.untold_events
+            names = list(map(self._name_of, map(type, events)))
             self.untold, self.untold_events = [], []
             self.tally.told(names)
             self.hub.tell(lines, names)
-            if self._told is not None:
-                self._told(names)
+            for hears in self._hears:
+                hears(events)
 
     def _take(self, peer: Peer) -> None:
         """Carry out what one connection has sent, not all of it at once, so that no connection keeps the others

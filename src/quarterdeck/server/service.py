@@ -19,6 +19,7 @@ from typing import Final
 
 from quarterdeck.core.child_states import EVENTS
 from quarterdeck.core.state import Child, State
+from quarterdeck.schema.events import AnyEvent, LifecyclePhaseChanged
 from quarterdeck.server.notify import MICROSECONDS, NotifySocket
 
 TRY_AGAIN_S: Final = 0.1
@@ -28,7 +29,7 @@ STOP_MARGIN_S: Final = 10.0
 NAMES_MAX: Final = 5
 """So many processes of one kind are named in the status."""
 
-_CHANGES: Final = frozenset({"lifecycle_phase_changed", *(str(kind.__struct_config__.tag) for kind in EVENTS.values())})
+_CHANGES: Final = frozenset({LifecyclePhaseChanged, *EVENTS.values()})
 """The events after which systemd may have to be told something."""
 _WORDS: Final = {
     "running": "starting",
@@ -67,9 +68,9 @@ class Service:
             self._watchdog = loop.call_later(socket.watchdog_s / 2, self._watch, socket.watchdog_s / 2)
         self._look()
 
-    def told(self, names: Sequence[str]) -> None:
-        """Events of these names were told: look, once the turn is over."""
-        if not _CHANGES.isdisjoint(names):
+    def told(self, events: Sequence[AnyEvent]) -> None:
+        """These were told: look, once the turn is over."""
+        if not _CHANGES.isdisjoint(map(type, events)):
             self._loop.call_soon(self._look)
 
     def reloading(self) -> None:

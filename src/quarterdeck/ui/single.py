@@ -18,18 +18,15 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from queue import SimpleQueue
+from typing import Final
 
 from quarterdeck.deckfile import DeckFile, ProcessSpec, Ready
-from quarterdeck.errors import QuarterdeckError
 from quarterdeck.schema import events as e
+from quarterdeck.schema.events import AnyEvent
 from quarterdeck.ui.child_words import words
-from quarterdeck.ui.reaching import reach
 from quarterdeck.ui.screen import close_quietly
 from quarterdeck.ui.text import safe
-
-if TYPE_CHECKING:
-    from quarterdeck.server.daemon import Listening
 
 FOLDER: Final = "run"
 STANDARD_OUTPUT: Final = 1
@@ -106,13 +103,22 @@ class Output:
         same = os.path.sameopenfile(STANDARD_OUTPUT, STANDARD_ERROR)
         self._ways = [_Way(STANDARD_OUTPUT), *([] if same else [_Way(STANDARD_ERROR)])]
         self.outlets = (self._ways[0].mouth, self._ways[-1].mouth)
-        self._thread: threading.Thread | None = None
         self._failure = ""
-
-    def begin(self, listening: Listening) -> None:
-        """The launcher listens."""
-        self._thread = threading.Thread(target=self._run, args=(listening,), name="output", daemon=True)
+        self._is_broken_pipe = False
+        self._unsaid: SimpleQueue[str | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._say_all, name="output", daemon=True)
         self._thread.start()
+
+    def hear(self, events: Sequence[AnyEvent]) -> None:
+        """What the launcher told: of it is said what the program's exit code does not say, once it has had its last
+        words; and on a terminal what may be done.
+        """
+        for event in events:
+            if isinstance(event, e.ChildStopping) and sys.stderr.isatty():
+                self._unsaid.put(f"{event.name} is asked to stop; Ctrl-C again kills it")
+            elif isinstance(event, e.ChildFailed) and event.reason != f"exit code {event.code}":
+                self._failure = f"{event.name} {words(event)}"
+                self._is_broken_pipe = event.code == -BROKEN_PIPE
 
     def end(self) -> None:
         """The launcher has ended: wait until all is passed on, or a signal comes, and say why the program failed, if
@@ -126,32 +132,15 @@ class Output:
         with suppress(KeyboardInterrupt):
             for number in ENDING:
                 signal.signal(number, signal.SIG_IGN)
-        if self._thread is not None:
-            self._thread.join(LAST_WORDS_S)
-        self._say(self._failure)
+        nobody_cares = self._is_broken_pipe and any(way.is_broken for way in self._ways)  # `run -- yes | head`
+        if self._failure and not nobody_cares:
+            self._unsaid.put(self._failure)
+        self._unsaid.put(None)
+        self._thread.join(LAST_WORDS_S)
 
-    def _run(self, listening: Listening) -> None:
-        from quarterdeck.client import Cursor
-
-        try:
-            with reach(listening.endpoint, "run") as client:
-                client.subscribe("child_failed", "child_stopping", since=Cursor(listening.run_id, 0))
-                for event in client.events():
-                    self._hear(event)
-        except QuarterdeckError as error:
-            self._say(f"run: {error}")
-
-    def _hear(self, event: object) -> None:
-        """Say what its exit code does not, once it has had its last words; and on a terminal what may be done."""
-        if isinstance(event, e.ChildStopping) and sys.stderr.isatty():
-            self._say(f"{event.name} is asked to stop; Ctrl-C again kills it")
-        elif isinstance(event, e.ChildFailed) and event.reason != f"exit code {event.code}":
-            if event.code == -BROKEN_PIPE and any(way.is_broken for way in self._ways):
-                return  # nobody wants to know: `quarterdeck run -- yes | head`
-            self._failure = f"{event.name} {words(event)}"
-
-    def _say(self, what: str) -> None:
-        if what:
+    def _say_all(self) -> None:
+        """In a thread of its own: a terminal may take nothing for a while, and the launcher does not wait for it."""
+        while (what := self._unsaid.get()) is not None:
             try:
                 sys.stderr.write(f"quarterdeck: {safe(what)}\n")
                 sys.stderr.flush()

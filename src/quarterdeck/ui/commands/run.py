@@ -89,9 +89,10 @@ def _run(single: Single, settled: Config, endpoint: str | None, grace_s: float) 
             settled,
             data_dir=single.folder,
             endpoint=endpoint,
-            announce=output.begin,
+            announce=lambda _: None,
             reads=lambda: deck,
             outlets=output.outlets,
+            hears=output.hear,
         )
     finally:
         output.end()
