@@ -21,6 +21,21 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the guard has r
 TWO = (process("db", SERVES), process("web", SERVES, after=["db"]))
 ENDS_AT_ONCE = (["down", "--now"], ["down"], None)
 """What ends an application in no time whose process has no grace; None: two Ctrl-C."""
+LATE = """
+import sys, threading
+from quarterdeck.ui import cli, foreground
+ended = threading.Event()
+last, reach = foreground.Foreground.__exit__, foreground.reach
+def end(shown, *raised):
+    ended.set()
+    return last(shown, *raised)
+def late(*place):
+    ended.wait()
+    return reach(*place)
+foreground.Foreground.__exit__, foreground.reach = end, late
+sys.exit(cli.main(["up"]))
+"""
+"""`up`, where the thread that tells of it comes too late."""
 FAILS = ["sh", "-c", "echo one; echo boom >&2; exit 7"]
 
 
@@ -132,6 +147,17 @@ def test_the_exit_code_is_that_of_the_process_that_it_is_there_for(deck: Deck, c
     ended, lines, _ = up.end()
     assert ended == expected
     assert told(lines, "db")[-1] == "db is stopped, ended by signal N"
+
+
+def test_an_end_before_anything_could_be_shown_is_told(deck: Deck) -> None:
+    deck.write('[quarterdeck]\nexit_from = "app"', process("app", ["sh", "-c", "exit 7"], restart="never"))
+    done = subprocess.run(
+        [sys.executable, "-c", LATE], cwd=deck.folder, env=environ(), capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (7, "")
+    header, said = done.stdout.splitlines()
+    assert re.fullmatch(r"quarterdeck \S+, launcher pid \d+, data in \.quarterdeck", header)
+    assert said == "it has ended before more could be shown here: quarterdeck events shows it"
 
 
 def test_sigterm_is_a_quit_and_passes_the_code_on(deck: Deck) -> None:

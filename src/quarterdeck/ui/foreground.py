@@ -13,7 +13,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, TextIO, cast
 
-from quarterdeck.errors import QuarterdeckError
+from quarterdeck.errors import NoLauncher, QuarterdeckError
+from quarterdeck.ui.exits import Failure
 from quarterdeck.ui.narrator import OF_THE_APPLICATION, Narrator
 from quarterdeck.ui.progress import Progress
 from quarterdeck.ui.reaching import reach
@@ -70,7 +71,9 @@ class Foreground:
             self._progress.say(f"quarterdeck {listening.version}, {name_of(listening.pid)} data in {where}", "bold")
             with reach(listening.endpoint, "up") as client:
                 self._tell(client, listening)
-        except QuarterdeckError as error:
+        except NoLauncher:
+            self._progress.say("it has ended before more could be shown here: quarterdeck events shows it")
+        except (QuarterdeckError, Failure) as error:
             sys.stderr.write(f"quarterdeck: what happens is no longer shown here: {safe(str(error))}\n")
         except (OSError, ValueError):  # the terminal or the reader has gone
             close_quietly(self._screen.stream)
