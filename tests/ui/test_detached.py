@@ -14,6 +14,16 @@ from tests.ui.decks import SERVES, STUBBORN, Deck, process
 from tests.ui.running import PATIENCE_S, environ
 from tests.ui.test_up import FAILS, TWO, told
 
+KILLED = """
+import os, sys
+from quarterdeck.ui import cli, detaching
+init = detaching.Detached.__init__
+def started(launcher, *args):
+    init(launcher, *args)
+    os.kill(launcher.pid, 9)
+detaching.Detached.__init__ = started
+sys.exit(cli.main(["up", "-d"]))
+"""
 LATE = """
 import sys
 from quarterdeck.client import BlockingClient
@@ -245,6 +255,16 @@ def test_so_does_one_that_has_ended_before_its_starter_looks(deck: Deck, code: i
     assert last.removeprefix("quarterdeck: ") == (
         f"the launcher has ended, exit code {code}; its log is {deck.data / 'launcher.log'}"
     )
+
+
+def test_one_that_is_killed_before_it_listens_ends_its_starter_with_the_code_of_the_signal(deck: Deck) -> None:
+    deck.write(*TWO)
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED], cwd=deck.folder, env=environ(), capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (128 + 9, "")
+    log = deck.data / "launcher.log"
+    assert done.stderr == f"quarterdeck: the launcher did not start (exit code 137); its log is {log}\n"
 
 
 def test_its_log_is_kept_small(deck: Deck) -> None:

@@ -84,8 +84,9 @@ class Detached:
                 raise silent(address, answer_s()) from None
 
     def wait(self) -> int:
-        """Its exit code, once it has ended."""
-        return self._process.wait()
+        """Its exit code, once it has ended; 128 + N if signal N ended it."""
+        code = self._process.wait()
+        return code if code >= 0 else 128 - code
 
     def last_words(self) -> str:
         """What it wrote since it was started."""
@@ -109,7 +110,7 @@ class Detached:
 
     def _expect_begun(self) -> None:
         """It has ended: raise why, if that was before it told anything of the application."""
-        code, words = self._process.wait(), self.last_words()
+        code, words = self.wait(), self.last_words()
         if name_of(self.pid) in words:
             return
         if code == Exit.ALREADY_RUNNING:
