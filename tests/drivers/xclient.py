@@ -140,9 +140,9 @@ class Client:
         self.x.ConfigureWindow(window, 12, [width, height])
 
     def wiggle(self, *, window: int, times: int, left: int) -> None:
-        """Move it many times, at last to `left`."""
+        """Move it many times to the right of `left`, at last to that."""
         for step in range(times):
-            self.x.ConfigureWindow(window, 1, [step])
+            self.x.ConfigureWindow(window, 1, [left + 100 + step])
         self.x.ConfigureWindow(window, 1, [left])
 
     def churn(self, *, times: int) -> None:

@@ -80,6 +80,17 @@ class XServer:
         done = subprocess.run(command, env=self.environ, capture_output=True, text=True, check=True, timeout=PATIENCE_S)
         return done.stdout
 
+    def shown(self, title: str) -> int:
+        """The window with this title, as soon as it is shown: xdotool dies where a window goes while it looks at it."""
+        while True:
+            try:
+                found = self.run("xdotool", "search", "--sync", "--onlyvisible", "--name", f"^{title}$")
+            except subprocess.CalledProcessError as error:
+                if "BadWindow" not in error.stderr:
+                    raise
+            else:
+                return int(found.split()[0])
+
     def client(self) -> XClient:
         return XClient(self._spawn(sys.executable, str(XCLIENT), talk=True))
 

@@ -43,11 +43,6 @@ class Screen:
                 return event
         raise AssertionError(f"the stream ended before {kind.__name__} {members}")
 
-    def window(self, title: str) -> int:
-        """The window with this title, as soon as it is shown."""
-        found = self.server.run("xdotool", "search", "--sync", "--onlyvisible", "--name", f"^{title}$")
-        return int(found.split()[0])
-
     def tab(self, key: str = "t2") -> Item:
         """A tab as the launcher has it now."""
         snapshot: Any = self.tool.get_snapshot()
@@ -68,16 +63,16 @@ def screen(server: XServer) -> Iterator[Screen]:
 
 
 def test_a_tab_is_torn_off_by_a_key_shown_in_a_window_and_back_when_the_user_closes_that(screen: Screen) -> None:
-    main = screen.window(r"workspaces \(2 tabs\)")  # all is drawn: nothing takes the keys' focus away
+    main = screen.server.shown(r"workspaces \(2 tabs\)")  # all is drawn: nothing takes the keys' focus away
     screen.server.client().tell("activate", window=main)
     screen.server.run("xdotool", "windowfocus", "--sync", str(main), "key", "Tab", "Tab", "space")  # the arrow at Mail
     asked = screen.until(TearOffAsked)
     assert asked.tab == "t2"
     settled = screen.until(TabSettled)
     assert screen.tab().window == settled.window
-    window = screen.window("t2 Mail")
+    window = screen.server.shown("t2 Mail")
     screen.tool.call(Rename("t2", "Post"))
-    assert screen.window("t2 Post") == window
+    assert screen.server.shown("t2 Post") == window
     screen.server.client().tell("close", window=window)
     screen.until(TabReturned, tab="t2")
     assert not screen.tab().is_away
@@ -107,6 +102,6 @@ def test_a_host_that_is_killed_when_a_tab_has_a_window_has_it_back_with_the_next
     screen.until(TabSettled)
     os.kill(screen.host(), signal.SIGKILL)
     screen.until(TabReturned, tab="t2")
-    screen.window(r"workspaces \(2 tabs\)")
+    screen.server.shown(r"workspaces \(2 tabs\)")
     assert screen.tool.mirror is not None
     assert screen.tool.mirror.of(Workspaces).shown("w1") == ["t2", "t3"]
