@@ -21,7 +21,7 @@ TYPED := src tests $(wildcard bench) $(wildcard examples)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types-linux types-win32 types-darwin format soak fuzz load bench audit lock clean debian-tools
+.PHONY: help setup demo test check lint types-linux types-win32 types-darwin format soak fuzz load stops bench audit lock clean debian-tools
 
 help:  ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -70,6 +70,9 @@ fuzz: $(READY)  ## Fuzz wire, configuration and journals (FUZZ_SECONDS=60 for ea
 
 load: $(READY)  ## A launcher among 1 000 clients that misbehave (ARGS="--seconds 60 --clients 1000")
 	$(PY) -m bench.soak $(ARGS)
+
+stops: $(READY) debian-tools  ## Run the tests while random processes of theirs stand still for a moment (SEED=7)
+	$(PY) -m tests.stops.run --seed $(or $(SEED),1) -- -n $(WORKERS) $(ARGS)
 
 bench: $(READY)  ## Measure, beside the peers that are installed or that Debian installs (docs/speed.md)
 	@scripts/debian-tools bench

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 
+import pytest
+
 from tests.server.conftest import Launch
 from tests.server.launched import Launched
 from tests.server.raw import Raw, publish
@@ -21,6 +23,7 @@ def nothing_comes(client: Raw, wait_s: float) -> None:
     assert not client.is_readable(wait_s)
 
 
+@pytest.mark.steady
 def test_no_wake_up_at_all_without_traffic(launch: Launch, loop: str) -> None:
     launched = launch(loop=loop)
     clients = [launched.join() for _ in range(5)]

@@ -10,6 +10,7 @@ import pytest
 from tests.ui.running import Launcher, run
 
 
+@pytest.mark.steady
 @pytest.mark.parametrize("command", [["ping"], ["snapshot"], ["ps"], ["send", '{"cmd":"ping","nonce":1}']])
 def test_the_environment_says_how_long_a_launcher_has_to_answer(launcher: Launcher, command: list[str]) -> None:
     os.kill(launcher.pid, signal.SIGSTOP)

@@ -153,6 +153,7 @@ def test_what_cannot_be_read_of_it_is_said_and_the_rest_is_there(launcher: Launc
     assert diagnosis["settings"]["journal"] == "normal"
 
 
+@pytest.mark.steady
 def test_a_launcher_that_hangs_is_reported_too(launcher: Launcher) -> None:
     launcher.process.send_signal(signal.SIGSTOP)
     try:
