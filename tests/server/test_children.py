@@ -152,6 +152,7 @@ def test_the_exit_status_of_a_child_is_told_by_its_goodbye(deck: Deck) -> None:
     assert moves(told, "db") == ["running", "ready"]
 
 
+@pytest.mark.steady
 def test_so_it_is_where_the_guard_is_slow_to_report_it_whatever_is_told_meanwhile(deck: Deck) -> None:
     deck.write(TWO)
     client = deck.start()

@@ -4,7 +4,7 @@ What holds only where nobody is late does not hold: on a busy machine a launcher
 stands still between any two steps. Here each of them does so, again and again, which finds in minutes what load finds
 in weeks. A test that fails waits for less than it means, or the product takes for granted that somebody is quick.
 
-Tests marked `steady` are left out: they stop processes themselves, or count what a stop adds to.
+Tests marked `steady` are left out: they stop processes themselves, and ours would go on, or count what a stop adds to.
 """
 
 from __future__ import annotations

@@ -31,6 +31,7 @@ if sys.argv[1] == "host":
     subprocess.Popen(tab, pass_fds=[writer], start_new_session=True)
     os.read(reader, 1)
 client = quarterdeck.connect_blocking(kind=sys.argv[1], name=sys.argv[1] + " of web")
+client.report_status({"is": sys.argv[1]})
 if sys.argv[1] == "renderer":
     os.write(int(sys.argv[2]), b"!")
 for _ in client.events():
@@ -138,7 +139,10 @@ def test_a_daemon_that_says_nothing_of_itself_is_found_by_its_cgroup_and_else_is
 
 
 def test_a_guard_that_another_launcher_started_is_found_with_its_children(deck: Launcher) -> None:
-    until(deck, "child_ready", "web")
+    watch = deck.watch()
+    watch.until("child_ready", name="web")
+    watch.until("process_status_changed", status={"is": "host"})  # cut off before, it would never have been a client
+    watch.stop()
     before = {row["role"]: row["pid"] for row in rows_of(deck) if row["role"] in ("guard", "child") and row["pid"]}
     deck.process.send_signal(signal.SIGKILL)
     deck.stop()
