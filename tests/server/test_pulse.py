@@ -107,6 +107,7 @@ def test_a_look_under_way_is_not_begun_anew_however_often_the_host_misses_meanwh
     assert reports == [HostChecked(8, "alive")], "the first was given up for the second"
 
 
+@pytest.mark.steady
 def test_a_look_under_way_goes_on_while_the_host_is_stopped_for_a_moment(process: subprocess.Popen[str]) -> None:
     reports: list[HostChecked] = []
     pulse, slow = Pulse(reports.append), Slow("alive")
@@ -137,6 +138,7 @@ def test_without_a_witness_nothing_is_known() -> None:
     assert reports == [HostChecked(7, "unknown")]
 
 
+@pytest.mark.steady
 def test_one_that_is_stopped_does_not_hang_until_it_goes_on(process: subprocess.Popen[str]) -> None:
     reports: list[HostChecked] = []
     pulse = Pulse(reports.append)

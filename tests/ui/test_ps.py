@@ -147,13 +147,16 @@ def test_a_guard_that_another_launcher_started_is_found_with_its_children(deck: 
     deck.process.send_signal(signal.SIGKILL)
     deck.stop()
     again = Launcher(deck.folder, "--config", str(deck.folder / "quarterdeck.toml"))
-    until(again, "child_ready", "web")
-    rows = rows_of(again)
-    assert {row["role"]: row["pid"] for row in rows if row["role"] in ("guard", "child") and row["pid"]} == before
-    guard = next(row for row in rows if row["role"] == "guard")
-    assert guard["parent"] != again.pid
-    process = psutil.Process(guard["pid"])
-    assert again.stop() == 0
+    try:
+        until(again, "child_ready", "web")
+        rows = rows_of(again)
+        assert {row["role"]: row["pid"] for row in rows if row["role"] in ("guard", "child") and row["pid"]} == before
+        guard = next(row for row in rows if row["role"] == "guard")
+        assert guard["parent"] != again.pid
+        process = psutil.Process(guard["pid"])
+    finally:
+        code = again.stop()
+    assert code == 0
     process.wait(PATIENCE_S)
 
 
