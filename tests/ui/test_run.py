@@ -15,7 +15,7 @@ import pytest
 from quarterdeck.ui.single import identity_of, name_of
 from tests.ui import fills_its_pipe
 from tests.ui.decks import SERVES, Deck
-from tests.ui.running import COMMAND, PATIENCE_S
+from tests.ui.running import COMMAND, PATIENCE_S, environ
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the guard has run on Linux only")
 
@@ -100,6 +100,36 @@ def test_the_program_waits_for_a_reader_that_takes_nothing_and_nothing_is_lost(d
     assert (code, err) == (0, "")
     assert lines == [str(number) for number in range(len(lines))]
     assert sum(len(line) + 1 for line in lines) > 2 * written
+
+
+FAILS_UNREAD = """
+from quarterdeck.schema.events import ChildFailed
+from quarterdeck.ui import single
+single.LAST_WORDS_S = 0
+output = single.Output()
+output.hear([ChildFailed(1, "app", "failed", 7, -9, 1, None, "ended by signal 9", None)])
+print("ends", flush=True)
+output.end()
+"""
+
+
+def test_how_it_failed_is_said_however_late_somebody_reads_it() -> None:
+    ours, theirs = os.pipe()
+    os.set_blocking(theirs, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(theirs, b".")  # nobody has read for long: there is no room
+    os.set_blocking(theirs, True)
+    command = [sys.executable, "-c", FAILS_UNREAD]
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, env=environ()) as ends,
+        open(ours, encoding="utf-8") as reader,
+    ):
+        os.close(theirs)
+        assert ends.stdout is not None
+        assert ends.stdout.readline() == b"ends\n"
+        assert reader.read().lstrip(".") == "quarterdeck: app has failed: ended by signal 9\n"
+    assert ends.returncode == 0
 
 
 EVERY_S = 0.003

@@ -25,7 +25,6 @@ from quarterdeck.deckfile import DeckFile, ProcessSpec, Ready
 from quarterdeck.schema import events as e
 from quarterdeck.schema.events import AnyEvent
 from quarterdeck.ui.child_words import words
-from quarterdeck.ui.screen import close_quietly
 from quarterdeck.ui.text import safe
 
 FOLDER: Final = "run"
@@ -129,23 +128,28 @@ class Output:
                 signal.signal(number, signal.default_int_handler)
             for way in self._ways:
                 way.end()
+            self._say_last()
+            self._thread.join()
         with suppress(KeyboardInterrupt):
             for number in ENDING:
                 signal.signal(number, signal.SIG_IGN)
+        self._say_last()  # where a signal came before that
+        self._thread.join(LAST_WORDS_S)
+
+    def _say_last(self) -> None:
         nobody_cares = self._is_broken_pipe and any(way.is_broken for way in self._ways)  # `run -- yes | head`
         if self._failure and not nobody_cares:
             self._unsaid.put(self._failure)
         self._unsaid.put(None)
-        self._thread.join(LAST_WORDS_S)
 
     def _say_all(self) -> None:
-        """In a thread of its own: a terminal may take nothing for a while, and the launcher does not wait for it."""
-        while (what := self._unsaid.get()) is not None:
-            try:
-                sys.stderr.write(f"quarterdeck: {safe(what)}\n")
-                sys.stderr.flush()
-            except OSError:
-                close_quietly(sys.stderr)
+        """In a thread of its own: a terminal may take nothing for a while, and the launcher does not wait for it. Not
+        by `sys.stderr`, which would stay locked where it takes nothing until the end.
+        """
+        with suppress(OSError):  # nobody reads it any more
+            while (what := self._unsaid.get()) is not None:
+                line = f"quarterdeck: {safe(what)}\n"
+                _write(STANDARD_ERROR, line.encode(sys.stderr.encoding, "backslashreplace"))
 
 
 class _Way:
@@ -167,18 +171,21 @@ class _Way:
     def _run(self) -> None:
         try:
             while block := os.read(self._source, BLOCK_BYTES):
-                self._write(memoryview(block))
+                _write(self._target, block)
         except OSError:
             self.is_broken = True  # the program learns it, as its own pipe is closed
         finally:
             os.close(self._source)
 
-    def _write(self, rest: memoryview) -> None:
-        while rest:
-            try:
-                rest = rest[os.write(self._target, rest) :]
-            except BlockingIOError:  # whoever shares it with us wants it so
-                select.select([], [self._target], [])
+
+def _write(target: int, data: bytes) -> None:
+    """Write all of it, however long that takes. Raises: OSError."""
+    rest = memoryview(data)
+    while rest:
+        try:
+            rest = rest[os.write(target, rest) :]
+        except BlockingIOError:  # whoever shares it with us wants it so
+            select.select([], [target], [])
 
 
 def _script(argv: Sequence[str]) -> str | None:
