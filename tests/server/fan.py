@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import msgspec
@@ -71,11 +72,16 @@ def fail(subscriber: Subscriber, error: Exception) -> None:
 class Fan:
     """A hub, and a history told in letters: `a` is an event named a."""
 
-    def __init__(self, events_max: int = 100_000, write_bytes: int = 1_000_000) -> None:
+    def __init__(
+        self,
+        events_max: int = 100_000,
+        write_bytes: int = 1_000_000,
+        broke: Callable[[Subscriber, Exception], None] = fail,
+    ) -> None:
         self.state = State()
         self.renders = 0
         self.again: list[Subscriber] = []
-        self.hub = Hub(history_of(events_max), self._snapshot, write_bytes, self.again.append, fail)
+        self.hub = Hub(history_of(events_max), self._snapshot, write_bytes, self.again.append, broke)
 
     def _snapshot(self) -> Snapshot:
         self.renders += 1

@@ -8,6 +8,7 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from quarterdeck.server.hub import Subscriber
 from quarterdeck.server.outbox import Directed, End, Interest, Render, Turn
 from tests.server.fan import Fan, Listener, block, pong, versions
 
@@ -107,6 +108,64 @@ def test_a_reply_from_before_a_turn_does_not_stand_for_what_the_turn_tells() -> 
     fan.tell("ab")
     assert everything.taken() == ["pong 0", "1", "2"]
     assert some.taken() == ["pong 0", "2"]
+
+
+def test_who_comes_in_the_middle_of_a_turn_is_sent_what_follows_in_one_write() -> None:
+    fan = Fan()
+    before = fan.follow()
+    listener = Listener()
+    fan.hub.follow(listener, Interest(), 1)  # behind an event of the turn that is not told yet
+    listener.outbox.put(pong(2))
+    fan.tell("abc")
+    assert len(listener.writes) == 1
+    assert listener.sent_bytes == len(listener.writes[0])
+    assert listener.taken() == ["2", "pong 2", "3"]
+    assert listener.lag(3) == 0
+    fan.tell("d")
+    assert listener.taken() == ["4"]
+    assert before.taken() == versions(1, 4)
+
+
+def test_who_leaves_in_the_middle_of_a_turn_is_sent_what_came_before_in_one_write() -> None:
+    fan = Fan()
+    other, listener = fan.follow(), fan.follow()
+    listener.outbox.put(pong(2))
+    listener.outbox.put(End(2))
+    fan.tell("abc")
+    assert len(listener.writes) == 1
+    assert listener.sent_bytes == len(listener.writes[0])
+    assert listener.taken() == ["1", "2", "pong 2"]
+    assert listener.calls == ["ended"]
+    fan.tell("d")
+    assert listener.writes == []
+    assert other.taken() == versions(1, 4)
+
+
+def test_who_leaves_and_whose_socket_is_full_by_then_ends_when_it_takes_more() -> None:
+    fan = Fan()
+    listener = fan.follow(room=1)
+    listener.outbox.put(End(2))
+    fan.tell("abc")
+    assert listener.taken() == ["1", "2"]
+    assert listener.calls == []
+    fan.unblock(listener)
+    assert listener.writes == []
+    assert listener.calls == ["ended"]
+
+
+def test_one_whose_writing_breaks_down_costs_the_others_nothing() -> None:
+    broken: list[Subscriber] = []
+    fan = Fan(broke=lambda subscriber, error: broken.append(subscriber))
+    first, asks, last = fan.follow(), fan.follow(), fan.follow()
+
+    def fail(lines: bytes) -> None:
+        raise OSError(lines)
+
+    first.send = asks.send = fail
+    asks.outbox.put(pong(1))
+    fan.tell("a")
+    assert broken == [first, asks]
+    assert last.taken() == ["1"]
 
 
 # --- chunks and back-pressure

@@ -108,6 +108,10 @@ def test_replies_are_taken_together_if_all_of_them_are_due() -> None:
     assert (outbox.replies, outbox.bytes) == (0, 0)
 
 
+EVENTS = [b"[1]", b"[2]", b"[3]"]
+"""After version 5."""
+
+
 def test_replies_are_woven_into_the_events_of_a_turn() -> None:
     for fences, woven in (
         ([5, 6, 6, 8], b"0[1]12[2][3]3"),
@@ -120,18 +124,50 @@ def test_replies_are_woven_into_the_events_of_a_turn() -> None:
         outbox = Outbox()
         for number, fence in enumerate(fences):
             outbox.put(Due(fence, b"%d" % number))
-        events = [b"[1]", b"[2]", b"[3]"]
-        assert outbox.take_woven(events, 5, 100) == woven, fences
+        assert outbox.take_woven(EVENTS, 5, 5, 100) == (woven, 8 if woven else 5), fences
         assert bool(outbox) is not bool(woven)
         assert (outbox.replies == 0) is bool(woven)
 
 
+def test_who_came_in_the_middle_of_a_turn_is_woven_what_follows() -> None:
+    for fences, woven in (([], b"[2][3]"), ([7], b"[2]0[3]"), ([6, 8], b"0[2][3]1"), ([5], b"")):
+        outbox = Outbox()
+        for number, fence in enumerate(fences):
+            outbox.put(Due(fence, b"%d" % number))
+        assert outbox.take_woven(EVENTS, 5, 6, 100) == (woven, 8 if woven else 6), fences
+
+
+def test_who_leaves_in_the_middle_of_a_turn_is_woven_what_came_before_and_its_end_waits() -> None:
+    for fences, end, woven in (
+        ([], 7, b"[1][2]"),
+        ([6, 7], 7, b"[1]0[2]1"),
+        ([5], 5, b"0"),
+        ([8], 8, b"[1][2][3]0"),
+        ([7], 6, b""),
+        ([], 9, b""),
+        ([], 4, b""),
+    ):
+        outbox = Outbox()
+        for number, fence in enumerate(fences):
+            outbox.put(Due(fence, b"%d" % number))
+        outbox.put(End(end))
+        before = list(outbox.entries)
+        assert outbox.take_woven(EVENTS, 5, 5, 100) == (woven, end if woven else 5), (fences, end)
+        assert outbox.entries == ([End(end)] if woven else before)
+        assert (outbox.replies, outbox.bytes) == (len(outbox.entries), len(outbox.entries) - 1)
+
+
 def test_what_waits_among_others_is_not_taken_with_the_replies() -> None:
-    more: list[list[Entry]] = [[Due(5, b"a"), End(5)], [End(5)], [Render(None)], [Render(None), Due(5, b"a")]]
+    more: list[list[Entry]] = [[Render(None)], [Render(None), Due(5, b"a")], [End(5), Due(5, b"a")]]
     for entries in more:
         outbox = Outbox()
         for entry in entries:
             outbox.put(entry)
         assert outbox.take_replies(9, 100) == b""
-        assert outbox.take_woven([b"e"], 4, 100) == b""
+        assert outbox.take_woven([b"e"], 4, 4, 100) == (b"", 4)
         assert len(outbox.entries) == len(entries)
+    ending = Outbox()
+    ending.put(Due(5, b"a"))
+    ending.put(End(5))
+    assert ending.take_replies(9, 100) == b""
+    assert len(ending.entries) == 2

@@ -65,6 +65,9 @@ from quarterdeck.wire.connection import Refusal
 COMMANDS_AT_ONCE: Final = 256
 """Taken from one connection in a turn: whoever sends more waits for those who send less, never they for him."""
 
+LOOK_AGAIN_NS: Final = 500_000
+"""In a turn the clock is looked at again after so long: what is told of it has milliseconds, and looks are felt."""
+
 BROKEN: Final = (Exception, KeyboardInterrupt)
 """What an input may raise. Ctrl-C is a signal that we heed, so that who raises this here is the application's own code.
 """
@@ -94,7 +97,7 @@ class Engine:
         self._name_of = {kind: tag_of(kind) for kind in state.loaded.vocabulary.events}.__getitem__
         self.clock = clock
         self._entropy = clock.entropy
-        self._look_at_clock()
+        self._look_at_clock(clock.elapsed_ns())
         self.tally = Tally()
         self.footprint = footprint
         ring = Ring(config.limits.ring_events, config.limits.ring_bytes)
@@ -264,6 +267,7 @@ class Engine:
         if self._is_closed:
             return
         began_ns = self.clock.elapsed_ns()
+        self._look_at_clock(began_ns)
         woken, self._woken = self._woken, {}
         for peer in woken:
             try:
@@ -312,12 +316,14 @@ class Engine:
     def _writing_broke(self, subscriber: Subscriber, error: Exception) -> None:
         self._give_up(cast("Peer", subscriber), "writing to a connection", error)
 
-    def _look_at_clock(self) -> None:
+    def _look_at_clock(self, elapsed_ns: int) -> None:
+        """What is taken from now on happened now."""
+        self._looked_ns = elapsed_ns
         self._now = self.clock.now()
         self._now_ms = self.clock.now_ms()
 
     def _take_in(self, observation: Input, source: Source) -> None:
-        self._look_at_clock()
+        self._look_at_clock(self.clock.elapsed_ns())
         if isinstance(observation, ChildExited):
             self.registrations.child_exited(observation)
         self.feed(observation, self.context(source))
@@ -339,7 +345,9 @@ class Engine:
         """Carry out what one connection has sent, not all of it at once, so that no connection keeps the others
         waiting. What is taken together happened at one moment.
         """
-        self._look_at_clock()
+        elapsed_ns = self.clock.elapsed_ns()
+        if elapsed_ns - self._looked_ns > LOOK_AGAIN_NS:
+            self._look_at_clock(elapsed_ns)
         inbox, connection, left = peer.inbox, peer.connection, COMMANDS_AT_ONCE
         while left > 0 and (inbox or connection.waiting) and self.may_take(peer):
             if not inbox:

@@ -160,30 +160,52 @@ class Hub:
         group.sent_bytes += size
         is_short = size <= self._write_bytes and before == group.position
         for subscriber in list(group.members):
-            # Due exactly this turn's events, and may be sent them. Asked here, not in a call: a crowd feels it.
-            cursor = subscriber.cursor
-            due = joined
-            if (
-                is_short
-                and subscriber.caught_up
-                and not subscriber.blocked
-                and cursor is not None
-                and cursor <= before  # one that came over from another group in this very turn was pumped already
-                and (
-                    not subscriber.outbox.entries
-                    or (due := subscriber.outbox.take_woven(lines, before, self._write_bytes))
-                )
-            ):
-                subscriber.cursor = head
-                subscriber.filtered = 0
-                if due is not joined:
-                    subscriber.sent_alone += len(due) - size
-                subscriber.send(due)
-                if subscriber.blocked:
-                    subscriber.caught_up = False
-            else:
-                subscriber.sent_alone -= size
-                self.pump(subscriber)
+            try:
+                # Due exactly this turn's events, and may be sent them. Asked here, not in a call: a crowd feels it.
+                cursor = subscriber.cursor
+                if (
+                    is_short
+                    and subscriber.caught_up
+                    and not subscriber.blocked
+                    and not subscriber.outbox.entries
+                    and cursor is not None
+                    and cursor <= before  # one that came over from another group in this very turn was pumped already
+                ):
+                    subscriber.cursor = head
+                    subscriber.filtered = 0
+                    subscriber.send(joined)
+                    if subscriber.blocked:
+                        subscriber.caught_up = False
+                else:
+                    subscriber.sent_alone -= size
+                    if not is_short or not self._weave(subscriber, lines, before):
+                        self.pump(subscriber)
+            except Exception as error:
+                self._broke(subscriber, error)
+
+    def _weave(self, subscriber: Subscriber, lines: Sequence[bytes], before: int) -> bool:
+        """The next common case: who came, asked or leaves in this turn, every event of which concerns it, is sent what
+        it is due of them and its replies in one write. Whether that was so.
+        """
+        cursor = subscriber.cursor
+        if cursor is None or subscriber.blocked or cursor >= before + len(lines):
+            return False
+        if cursor < before:
+            if not subscriber.caught_up:
+                return False
+            cursor = before
+        due, cursor = subscriber.outbox.take_woven(lines, before, cursor, self._write_bytes)
+        if not due:
+            return False
+        subscriber.cursor = cursor
+        subscriber.filtered = 0
+        subscriber.sent_alone += len(due)
+        subscriber.send(due)
+        ends = bool(subscriber.outbox.entries)
+        subscriber.caught_up = not ends and not subscriber.blocked
+        if ends:
+            self.pump(subscriber)
+        return True
 
     def leave(self, subscriber: Subscriber) -> None:
         """No stream goes to this connection any more."""

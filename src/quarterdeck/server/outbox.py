@@ -126,23 +126,28 @@ class Outbox:
         self.clear()
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    def take_woven(self, lines: Sequence[bytes], before: int, bytes_max: int) -> bytes:
-        """The events after version `before` and the replies that wait, each where it belongs, where nothing else does,
-        none was due earlier, and they are no more than so many bytes: then they are taken. Else nothing.
+    def take_woven(self, lines: Sequence[bytes], before: int, after: int, bytes_max: int) -> tuple[bytes, int]:
+        """What is due after version `after`, and the version that this leads to: of `lines`, the events after version
+        `before`, those up to the end where one waits, and the replies, each where it belongs. They are taken, where
+        nothing else waits, none was due earlier, and they are no more than so many bytes. Else nothing.
         """
-        if self.bytes > bytes_max:
-            return b""
+        entries = self.entries
+        end = entries[-1] if entries and isinstance(entries[-1], End) else None
+        done, to = after - before, len(lines) if end is None else end.fence - before
+        if self.bytes > bytes_max or not done <= to <= len(lines):
+            return b"", after
         parts: list[bytes] = []
-        done = 0
-        for entry in self.entries:
-            if not isinstance(entry, Due) or not done <= entry.fence - before <= len(lines):
-                return b""
+        for entry in entries if end is None else entries[:-1]:
+            if not isinstance(entry, Due) or not done <= entry.fence - before <= to:
+                return b"", after
             parts += lines[done : entry.fence - before]
             parts.append(entry.lines)
             done = entry.fence - before
-        parts += lines[done:]
+        parts += lines[done:to]
         self.clear()
-        return b"".join(parts)
+        if end is not None:
+            self.put(end)
+        return b"".join(parts), before + to
 
     def took(self) -> None:
         """The front entry went out, or was withdrawn."""

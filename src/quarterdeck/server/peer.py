@@ -124,14 +124,16 @@ class Peer(Subscriber, asyncio.Protocol):
         self.received_bytes += len(data)
         if self.leaving:
             return
-        only: AnyCommand | None = None
-        # `is_idle`, but asked here, not in a call: that is felt where a client asks and waits, and asks again.
-        if self.caught_up and not (self.inbox or self.outbox.entries or self.blocked or self.pace is not None):
-            only = self.connection.only(data)
+        only = self.connection.only(data) if not self.inbox else None
         if only is None:
             self.connection.receive(data)
             self.owner.received(self)
-        elif type(only) is Ping:
+        elif (
+            type(only) is Ping
+            # `is_idle`, but asked here, not in a call: that is felt where a client asks and waits, and asks again.
+            and self.caught_up
+            and not (self.outbox.entries or self.blocked or self.pace is not None)
+        ):
             self.connection.bad_in_a_row = 0
             assert self.group is not None, "a peer that is idle has caught up with its group"
             line = encode_value(Pong(only.nonce, self.group.position, only.id)) + b"\n"
