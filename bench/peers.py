@@ -76,7 +76,7 @@ PROGRAMS = {
     "dbus": ("dbus-daemon",),
     "node": ("node",),
 }
-MODULES = {"echo": "uvloop", "pyzmq": "zmq"}
+MODULES = {"prototype": "uvloop", "prototype kept": "uvloop", "echo": "uvloop", "pyzmq": "zmq"}
 JOURNAL = {"quarterdeck": "off", "journalled": "normal"}
 
 
@@ -105,8 +105,11 @@ def missing(name: str, tools: Tools) -> str | None:
 def version(name: str) -> str:
     """What the program says of itself."""
     zmq = "import zmq; print('pyzmq', zmq.__version__, 'on libzmq', zmq.zmq_version())"
+    on_uvloop = [sys.executable, "-c", "import uvloop; print('uvloop', uvloop.__version__)"]
     commands = {
-        "echo": [sys.executable, "-c", "import uvloop; print('uvloop', uvloop.__version__)"],
+        "prototype": on_uvloop,
+        "prototype kept": on_uvloop,
+        "echo": on_uvloop,
         "pyzmq": [sys.executable, "-c", zmq],
         "redis": ["redis-server", "--version"],
         "nats": ["nats-server", "--version"],
@@ -130,6 +133,8 @@ def describe(name: str, folder: Path, tools: Tools) -> Peer:
         return Peer(name, proto, ("nats-server", "-c", _configured(folder, "nats.conf", port=str(port))), None, port)
     at = {"folder": str(folder), "path": str(path)}
     commands: dict[str, Callable[[], tuple[str, ...]]] = {
+        "prototype": lambda: (sys.executable, str(BENCH / "prototype.py"), str(path)),
+        "prototype kept": lambda: (sys.executable, str(BENCH / "prototype.py"), str(path), str(folder / "journal")),
         "redis": lambda: ("redis-server", _configured(folder, "redis.conf", **at)),
         "mosquitto": lambda: (_program("mosquitto") or "", "-c", _configured(folder, "mosquitto.conf", **at)),
         "dbus": lambda: ("dbus-daemon", "--nofork", f"--config-file={_configured(folder, 'dbus.conf', **at)}"),

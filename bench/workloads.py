@@ -12,7 +12,11 @@ from typing import Literal
 LAUNCHER = "quarterdeck"
 JOURNALLED = "journalled"
 OWN = (LAUNCHER, JOURNALLED)
-SERVERS = (*OWN, "redis", "nats", "mosquitto", "dbus", "pyzmq", "node", "echo", "limit")
+PROTOTYPE = {LAUNCHER: "prototype", JOURNALLED: "prototype kept"}
+"""Of each of our two, what does the same work on the same libraries without being a launcher."""
+SPEAKING = (*OWN, *PROTOTYPE.values())
+"""Servers that answer a publish."""
+SERVERS = (*SPEAKING, "redis", "nats", "mosquitto", "dbus", "pyzmq", "node", "echo", "limit")
 PEERS = (*SERVERS, "sqlite")
 FANOUT = tuple(name for name in SERVERS if name != "echo")
 TELLING = tuple(name for name in FANOUT if name != "redis")
@@ -104,14 +108,14 @@ def _timed(key: str, group: str, words: str, peers: tuple[str, ...], kind: Kind,
 
 WORKLOADS: tuple[Workload, ...] = (
     _ping("w1", "ping, same core"),
-    _ping("w1 change", "publish to its `ack`, same core", "--change", peers=OWN),
-    _ping("w1 crowd", "ping beside 1 000 idle connections, same core", "--idle", "1000", peers=(*OWN, "redis")),
+    _ping("w1 change", "publish to its `ack`, same core", "--change", peers=SPEAKING),
+    _ping("w1 crowd", "ping beside 1 000 idle connections, same core", "--idle", "1000", peers=(*SPEAKING, "redis")),
     _pipelined(1),
     _pipelined(8),
     *(_fan_out(readers, WINDOW) for readers in READERS_IN_BURSTS),
     *(_fan_out(readers, 1) for readers in READERS_ONE_AT_A_TIME),
     _cycles("w4", ", each told of all the others"),
-    _cycles("w4 quiet", ", each subscribed to nothing", "--quiet", peers=(*OWN, "redis", "node")),
+    _cycles("w4 quiet", ", each subscribed to nothing", "--quiet", peers=(*SPEAKING, "redis", "node")),
     _timed("w5", "w5", "SIGKILL to another's notice, p50 ms", TELLING, "load", "w5", 50),
     Workload(
         "w6",
