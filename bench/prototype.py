@@ -216,6 +216,7 @@ def opened(path: str) -> sqlite3.Connection:
     for statement in (
         "PRAGMA journal_mode=WAL",
         "PRAGMA synchronous=NORMAL",
+        "DROP TABLE IF EXISTS events",
         "CREATE TABLE events (version INTEGER PRIMARY KEY, line BLOB)",
     ):
         journal.execute(statement)
