@@ -151,8 +151,8 @@ class Hub:
             group.position = head
 
     def _tell_all(self, group: Group, before: int, lines: Sequence[bytes], joined: bytes) -> None:
-        """Every event of the turn concerns this group: who is caught up is sent all of them at once, the others are
-        pumped.
+        """Every event of the turn concerns this group: who is caught up is sent all of them at once, its replies woven
+        in; who came or leaves in the turn, its part of them; the others are pumped.
         """
         head = before + len(lines)
         group.bookmark_due = head + BOOKMARK_AFTER
