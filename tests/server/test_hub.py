@@ -126,6 +126,51 @@ def test_who_comes_in_the_middle_of_a_turn_is_sent_what_follows_in_one_write() -
     assert before.taken() == versions(1, 4)
 
 
+def test_who_is_far_behind_is_sent_what_it_lacks_before_the_turn() -> None:
+    fan = Fan()
+    listener = fan.follow(room=1)
+    fan.tell("a")
+    fan.tell("b")  # it takes no more
+    assert listener.taken() == ["1"]
+    listener.blocked, listener.room = False, 10  # it does again, and the next turn comes first
+    listener.outbox.put(pong(3))
+    fan.tell("c")
+    assert listener.taken() == ["2", "3", "pong 3"]
+
+
+def test_who_asks_and_takes_no_more_by_then_is_sent_the_next_turn_later() -> None:
+    fan = Fan()
+    listener = fan.follow(room=1)
+    listener.outbox.put(pong(1))
+    fan.tell("a")
+    fan.tell("b")
+    assert listener.taken() == ["1", "pong 1"]
+    assert listener.lag(2) == 1
+    fan.unblock(listener)
+    assert listener.taken() == ["2"]
+
+
+def test_what_was_filtered_before_a_reply_is_woven_counts_for_no_bookmark() -> None:
+    fan = Fan()
+    listener = fan.follow("b")
+    fan.tell("b" + "a" * 1000)
+    listener.outbox.put(pong(1002))
+    fan.tell("b")
+    fan.tell("a" * 30 + "b")
+    assert listener.taken() == ["1", "1002", "pong 1002", "1033"]
+
+
+def test_more_replies_than_go_out_at_once_are_written_in_chunks() -> None:
+    fan = Fan(write_bytes=200)
+    listener = fan.follow()
+    for version in (1, 2):
+        for _ in range(5):
+            listener.outbox.put(pong(version))
+    fan.tell("ab")
+    assert [len(write) <= 2 * 200 for write in listener.writes] == [True, True]
+    assert listener.taken() == ["1", *["pong 1"] * 5, "2", *["pong 2"] * 5]
+
+
 def test_who_leaves_in_the_middle_of_a_turn_is_sent_what_came_before_in_one_write() -> None:
     fan = Fan()
     other, listener = fan.follow(), fan.follow()

@@ -74,3 +74,14 @@ def test_who_leaves_while_it_rests_is_heard_to_its_end(launch: Launch, loop: str
     hasty.close()
     told = calm.until(event="process_exited", reason="disconnected")
     assert sum(line["event"] == "published" for line in told) == 1000
+
+
+def test_who_is_lost_while_it_rests_is_heard_to_its_end(launch: Launch, loop: str) -> None:
+    launched = launch(loop=loop, commands_per_second=10)
+    hasty, calm = launched.join(), launched.join()
+    hasty.send_bytes(encoded({"cmd": "ping", "nonce": 1}) * 1000)
+    hasty.until(event="pong")  # so it rests, for the better part of two minutes
+    hasty.send({"cmd": "goodbye"})
+    hasty.close()
+    calm.send(publish(1))  # which cannot be written to it
+    assert calm.until(event="process_exited")[-1]["reason"] == "goodbye"

@@ -24,7 +24,9 @@ class Clock(Protocol):
         ...
 
     def elapsed_ns(self) -> int:
-        """A counter of nanoseconds of which only differences mean something: to measure by, never to decide by."""
+        """A counter of nanoseconds of which only differences mean something: to measure by, or how long ago a look at
+        the clock was; never to decide by.
+        """
         ...
 
     def entropy(self) -> int:

@@ -162,8 +162,12 @@ class Peer(Subscriber, asyncio.Protocol):
         self.owner.writable(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The socket is about to be closed: what the kernel still holds is read first, for it may hold a goodbye."""
+        """The socket is about to be closed: what the kernel still holds is read first, for it may hold a goodbye. It is
+        carried out without a rest: there will be no more of it.
+        """
         self.gone = True
+        self.pace = None
+        self.rests = False
         self.ended_input = True
         self.send = nowhere
         if not self.leaving:
