@@ -26,7 +26,7 @@ PER_THOUSAND = ("w2 1", "w3 100/256", "w3 100/1", "w4")
 UNCOMPARED = {"w2 1": ("echo", "limit")}
 """Left out of a panel: who echoes whole reads without looking at them would leave the others no length."""
 COLUMNS = 2
-WIDTH, NAME, BAR, ROW, HEAD, GAP = 860, 92, 200, 17, 30, 22
+WIDTH, NAME, BAR, ROW, HEAD, GAP = 860, 104, 200, 17, 30, 22
 
 STYLE = """
   text { font: 12px system-ui, sans-serif; fill: #1f2328 }
