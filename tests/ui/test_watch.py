@@ -22,9 +22,9 @@ def test_events_are_the_protocol_s_lines_without_a_gap(launcher: Launcher) -> No
 
 
 def test_piped_sentences_are_plain_and_come_at_once(launcher: Launcher) -> None:
-    watcher = launcher.start("watch", "published", stdout=subprocess.PIPE)
     seen = launcher.watch()
-    seen.until("process_spawned", name="watch")
+    watcher = launcher.start("watch", "published", stdout=subprocess.PIPE)
+    seen.until("process_spawned", pid=watcher.pid)
     launcher.run("publish", "topic", '"[red]x"')
     assert watcher.stdout is not None
     with watcher.stdout as stdout:

@@ -24,6 +24,7 @@ def usual(text: str) -> str:
 
 
 @needs_guard
+@pytest.mark.steady
 def test_the_sessions_say_what_they_say(server: XServer) -> None:
     assert len(blocks("session")) == 3
     with copy_of(WORKSPACES, DISPLAY=server.display) as folder:
