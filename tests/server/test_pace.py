@@ -77,11 +77,15 @@ def test_who_leaves_while_it_rests_is_heard_to_its_end(launch: Launch, loop: str
 
 
 def test_who_is_lost_while_it_rests_is_heard_to_its_end(launch: Launch, loop: str) -> None:
-    launched = launch(loop=loop, commands_per_second=10)
+    launched = launch(loop=loop, commands_per_second=100)
     hasty, calm = launched.join(), launched.join()
-    hasty.send_bytes(encoded({"cmd": "ping", "nonce": 1}) * 1000)
-    hasty.until(event="pong")  # so it rests, for the better part of two minutes
+    hasty.send_bytes(encoded(*[{"cmd": "ping", "nonce": 1}] * 200, *[publish(number) for number in range(100)]))
+    hasty.until(event="pong")  # so it rests, for more than a second
     hasty.send({"cmd": "goodbye"})
     hasty.close()
-    calm.send(publish(1))  # which cannot be written to it
-    assert calm.until(event="process_exited")[-1]["reason"] == "goodbye"
+    calm.send(publish("calm"))  # which cannot be written to it
+    told = calm.until(event="process_exited")
+    assert told[-1]["reason"] == "goodbye"
+    assert [line["payload"] for line in told if line["event"] == "published" and line["payload"] != "calm"] == list(
+        range(100)
+    )

@@ -162,12 +162,8 @@ class Peer(Subscriber, asyncio.Protocol):
         self.owner.writable(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The socket is about to be closed: what the kernel still holds is read first, for it may hold a goodbye. It is
-        carried out without a rest: there will be no more of it.
-        """
+        """The socket is about to be closed: what the kernel still holds is read first, for it may hold a goodbye."""
         self.gone = True
-        self.pace = None
-        self.rests = False
         self.ended_input = True
         self.send = nowhere
         if not self.leaving:
@@ -211,7 +207,7 @@ class Peer(Subscriber, asyncio.Protocol):
 
     def _go_on(self) -> None:
         self.rests = False
-        if not self.gone:
+        if not (self.gone and self.leaving):  # where it was lost meanwhile, what it had sent still waits
             self.owner.wake(self)
 
     def linger(self) -> None:
